@@ -107,6 +107,11 @@ pub mod pushback;
 pub mod retry_after;
 pub mod wall;
 
+/// The README's example is a test too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use body::GuardedBody;
 pub use guard::{BodyGuard, Hold};
 pub use judged::Judged;

@@ -168,6 +168,24 @@ impl RefusalResponse {
         if is_grpc { self.into_grpc() } else { self.into_http() }
     }
 
+    /// Like [`for_request`](Self::for_request), in a body that `make` makes; of no bytes, for gRPC.
+    ///
+    /// ```
+    /// use http_body_util::{BodyExt, Full};
+    /// use http_outcome::RefusalResponse;
+    ///
+    /// let response = RefusalResponse::new().for_request_with(true, |bytes| Full::new(bytes).boxed_unsync());
+    /// assert_eq!(response.headers()["grpc-status"], "14");
+    /// ```
+    #[must_use]
+    pub fn for_request_with<B>(self, is_grpc: bool, make: impl FnOnce(Bytes) -> B) -> Response<B> {
+        if is_grpc {
+            self.into_grpc::<Bytes>().map(make)
+        } else {
+            self.into_http_with(make)
+        }
+    }
+
     fn message(&self) -> &str {
         self.detail.as_deref().unwrap_or(&self.title)
     }
