@@ -146,7 +146,7 @@ where
     C: Steps<Req, Resp, K::Kept, Error = BoxError>,
 {
     /// Adds a step of one's own. `name` is the label of its metrics, and what [`Degraded`](crate::Degraded) says.
-    pub fn step<S>(self, name: &'static str, step: S) -> FallbackLayer<Req, Resp, Chain<C, S, K::Kept, Resp>, K, V>
+    pub fn step<S>(self, name: &'static str, step: S) -> WithStep<Req, Resp, C, S, K, V>
     where
         S: Step<Req, Resp, K::Kept>,
     {
@@ -189,7 +189,7 @@ where
     pub fn cached<Key>(
         self,
         key: impl Fn(&Req) -> Key + Send + Sync + 'static,
-    ) -> FallbackLayer<Req, Resp, Chain<C, Cached<Req, Key, Resp>, K::Kept, Resp>, K, V>
+    ) -> WithStep<Req, Resp, C, Cached<Req, Key, Resp>, K, V>
     where
         Key: Hash + Eq + Send + Sync + 'static,
         Resp: Clone + Send + Sync + 'static,
@@ -208,7 +208,7 @@ where
     pub fn cached_if<Key>(
         self,
         key: impl Fn(&Req) -> Option<Key> + Send + Sync + 'static,
-    ) -> FallbackLayer<Req, Resp, Chain<C, Cached<Req, Key, Resp>, K::Kept, Resp>, K, V>
+    ) -> WithStep<Req, Resp, C, Cached<Req, Key, Resp>, K, V>
     where
         Key: Hash + Eq + Send + Sync + 'static,
         Resp: Clone + Send + Sync + 'static,
@@ -221,7 +221,7 @@ where
         self,
         last_good: &LastGood<Key, Resp>,
         key: impl Fn(&Req) -> Option<Key> + Send + Sync + 'static,
-    ) -> FallbackLayer<Req, Resp, Chain<C, Cached<Req, Key, Resp>, K::Kept, Resp>, K, V>
+    ) -> WithStep<Req, Resp, C, Cached<Req, Key, Resp>, K, V>
     where
         Key: Hash + Eq + Send + Sync + 'static,
         Resp: Clone + Send + Sync + 'static,
@@ -250,7 +250,7 @@ where
     /// # let _ = layer;
     /// # Ok::<(), fallback_layer::ConfigError>(())
     /// ```
-    pub fn service<B>(self, backup: B) -> FallbackLayer<Req, Resp, Chain<C, Backup<B, K>, K::Kept, Resp>, K, V>
+    pub fn service<B>(self, backup: B) -> WithStep<Req, Resp, C, Backup<B, K>, K, V>
     where
         B: Service<Req, Response = Resp> + Clone,
         B::Error: Into<BoxError>,
@@ -264,7 +264,7 @@ where
     pub fn respond(
         self,
         answer: impl Fn(&K::Kept, &Cause<Resp>) -> Resp + Send + Sync + 'static,
-    ) -> FallbackLayer<Req, Resp, Chain<C, Respond<K::Kept, Resp>, K::Kept, Resp>, K, V> {
+    ) -> WithStep<Req, Resp, C, Respond<K::Kept, Resp>, K, V> {
         self.respond_if(move |kept, cause| Some(answer(kept, cause)))
     }
 
@@ -279,7 +279,7 @@ where
     pub fn respond_if(
         self,
         answer: impl Fn(&K::Kept, &Cause<Resp>) -> Option<Resp> + Send + Sync + 'static,
-    ) -> FallbackLayer<Req, Resp, Chain<C, Respond<K::Kept, Resp>, K::Kept, Resp>, K, V> {
+    ) -> WithStep<Req, Resp, C, Respond<K::Kept, Resp>, K, V> {
         self.step("respond", Respond::new(answer))
     }
 
@@ -289,10 +289,7 @@ where
     /// let layer = fallback_layer::FallbackLayer::new().respond_value("closed for repairs");
     /// # let _: fallback_layer::FallbackLayer<(), &str, _> = layer;
     /// ```
-    pub fn respond_value(
-        self,
-        value: Resp,
-    ) -> FallbackLayer<Req, Resp, Chain<C, Respond<K::Kept, Resp>, K::Kept, Resp>, K, V>
+    pub fn respond_value(self, value: Resp) -> WithStep<Req, Resp, C, Respond<K::Kept, Resp>, K, V>
     where
         Resp: Clone + Send + Sync + 'static,
     {
@@ -472,6 +469,9 @@ where
         self.checked(|_| problem)
     }
 }
+
+/// A [`FallbackLayer`] with the step `S` after the steps `C`.
+pub type WithStep<Req, Resp, C, S, K, V> = FallbackLayer<Req, Resp, Chain<C, S, <K as Keep<Req>>::Kept, Resp>, K, V>;
 
 /// A layer the last step of which is [`Cached`], and which needs [`build`](FallbackLayer::build).
 pub type CachedLayer<Req, Resp, B, Key, Kept, K> =

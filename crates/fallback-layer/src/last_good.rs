@@ -21,7 +21,7 @@ const ENTRIES: u64 = 1_000;
 ///
 /// It holds at most [`max_entries`](LastGoodBuilder::max_entries) answers (1,000 by default), and those that are asked
 /// for often stay: a flood of keys that come once does not drive out the answers of the keys that come again and
-/// again. (It is a [moka](https://docs.rs/moka) cache with its TinyLFU policy. New entries are admitted in batches, so
+/// again. (It is a [moka](https://docs.rs/moka) cache with its `TinyLFU` policy. New entries are admitted in batches, so
 /// that for a moment it may hold a few hundred more.)
 ///
 /// Age is told by tokio's clock, which a test can pause.
@@ -167,9 +167,11 @@ pub struct LastGoodBuilder<Key, Value> {
     bound: Bound<Key, Value>,
 }
 
+type Weigh<Key, Value> = Arc<dyn Fn(&Key, &Value) -> u32 + Send + Sync>;
+
 enum Bound<Key, Value> {
     Entries(u64),
-    Weight(u64, Arc<dyn Fn(&Key, &Value) -> u32 + Send + Sync>),
+    Weight(u64, Weigh<Key, Value>),
 }
 
 impl<Key, Value> LastGoodBuilder<Key, Value>

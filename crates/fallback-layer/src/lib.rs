@@ -135,7 +135,7 @@ mod service;
 mod step;
 
 pub use backup::{Backup, BackupFuture};
-pub use builder::CachedLayer;
+pub use builder::{CachedLayer, WithStep};
 pub use cached::Cached;
 pub use cause::{Cause, CauseKind};
 pub use chain::{Chain, Empty, Steps};

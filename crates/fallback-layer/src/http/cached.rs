@@ -10,12 +10,15 @@ use bytes::Bytes;
 use http::header::{AGE, CONNECTION, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
+use http_outcome::{Protocol, grpc};
 
 use super::body::CachedBody;
 use super::record::{Finish, Record};
 use crate::cached::KeyFn;
 use crate::layer::NeedsBuild;
-use crate::{BoxError, Cause, Chain, ConfigError, FallbackLayer, Keep, LastGood, LastGoodBuilder, Step, Steps};
+use crate::{
+    BoxError, Cause, Chain, ConfigError, FallbackLayer, Keep, LastGood, LastGoodBuilder, Step, Steps, WithStep,
+};
 
 /// The longest body that is kept where nothing else is said.
 const MAX_BODY: usize = 64 * 1024;
@@ -83,10 +86,11 @@ where
         for name in HOP_BY_HOP {
             headers.remove(name);
         }
-        let is_grpc = headers
-            .get("content-type")
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        let needs_trailers = is_grpc && !headers.contains_key("grpc-status");
+        // A code in the head is the last word; it has been found good.
+        let protocol = match grpc::code_in(&headers) {
+            Some(_) => Protocol::Http,
+            None => Protocol::of(&headers),
+        };
         let last_good = self.last_good.clone();
         let finish: Finish = Box::new(move |body, trailers| {
             last_good.store(
@@ -100,7 +104,7 @@ where
                 },
             );
         });
-        let mut record = Record::new(size.lower(), self.max_body, needs_trailers, finish);
+        let mut record = Record::new(size.lower(), self.max_body, protocol, finish);
         if body.is_end_stream() {
             // Nobody asks such a body for a frame.
             record.end(None);
@@ -185,7 +189,7 @@ where
         self,
         key: impl Fn(&Request<ReqBody>) -> Option<Key> + Send + Sync + 'static,
         wrap: impl Fn(CachedBody<B>) -> B + Send + Sync + 'static,
-    ) -> FallbackLayer<Request<ReqBody>, Response<B>, Chain<C, CachedHttp<ReqBody, Key, B>, K::Kept, Response<B>>, K, V>
+    ) -> WithStep<Request<ReqBody>, Response<B>, C, CachedHttp<ReqBody, Key, B>, K, V>
     where
         Key: Hash + Eq + Send + Sync + 'static,
         B: Body<Data = Bytes>,

@@ -2,8 +2,9 @@
 
 use core::fmt;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::HeaderMap;
+use http_outcome::{Outcome, Protocol};
 
 /// What is done with a body that came whole.
 pub(crate) type Finish = Box<dyn FnOnce(Bytes, Option<HeaderMap>) + Send + Sync>;
@@ -12,19 +13,19 @@ pub(crate) type Finish = Box<dyn FnOnce(Bytes, Option<HeaderMap>) + Send + Sync>
 pub(crate) struct Record {
     bytes: Vec<u8>,
     max: usize,
-    // gRPC says in its trailers whether it went well: without them it did not.
-    needs_trailers: bool,
+    // Says by what the end is judged: gRPC by its trailers, without which it did not go well.
+    protocol: Protocol,
     // `None` as soon as it is settled: stored, too long, failed.
     finish: Option<Finish>,
 }
 
 impl Record {
-    pub(crate) fn new(expected: u64, max: usize, needs_trailers: bool, finish: Finish) -> Self {
+    pub(crate) fn new(expected: u64, max: usize, protocol: Protocol, finish: Finish) -> Self {
         let expected = usize::try_from(expected).unwrap_or(max).min(max);
         Self {
             bytes: Vec::with_capacity(expected),
             max,
-            needs_trailers,
+            protocol,
             finish: Some(finish),
         }
     }
@@ -34,7 +35,7 @@ impl Record {
         if self.finish.is_none() {
             return;
         }
-        if data.remaining() > self.max - self.bytes.len() {
+        if data.len() > self.max - self.bytes.len() {
             self.give_up();
         } else {
             self.bytes.extend_from_slice(data);
@@ -43,11 +44,7 @@ impl Record {
 
     /// The end, with trailers or without.
     pub(crate) fn end(&mut self, trailers: Option<&HeaderMap>) {
-        let went_well = match trailers.and_then(|trailers| trailers.get("grpc-status")) {
-            Some(status) => status == "0",
-            None => !self.needs_trailers,
-        };
-        if !went_well {
+        if self.protocol.judge_end(trailers).outcome != Outcome::Success {
             self.give_up();
         } else if let Some(finish) = self.finish.take() {
             finish(
