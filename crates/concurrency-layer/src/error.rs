@@ -2,10 +2,13 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use state_core::Refusal;
 
+#[cfg(feature = "metrics")]
+use crate::observe::Keys;
 use crate::policy::{Config, Overflow};
 
 /// Why a call was not admitted.
@@ -103,9 +106,18 @@ impl Overloaded {
             if let Some(found) = error.downcast_ref() {
                 return Some(found);
             }
-            next = error.source();
+            // An I/O error names what it wraps by `get_ref`, and the source of that as its own.
+            next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+                Some(wrapped) => Some(wrapped),
+                None => error.source(),
+            };
         }
         None
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) const fn keys(&self) -> &'static Keys {
+        &self.config.keys
     }
 
     /// The name of the limit.

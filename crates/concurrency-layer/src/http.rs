@@ -111,7 +111,9 @@ where
 
     fn refused(&self, overloaded: Overloaded, request: &Request<B>) -> Result<Self::Response, E> {
         let is_grpc = matches!(Protocol::of(request.headers()), Protocol::Grpc);
-        let refusal = RefusalResponse::new().detail(overloaded.to_string()).retry_after(overloaded.retry_after());
+        let refusal = RefusalResponse::new()
+            .detail(overloaded.to_string())
+            .retry_after(overloaded.retry_after());
         Ok(refusal.for_request(is_grpc))
     }
 

@@ -5,6 +5,8 @@
 mod acquire;
 mod answer;
 mod build_error;
+#[cfg(feature = "serde")]
+mod config_file;
 mod dismiss;
 mod error;
 mod future;
@@ -20,6 +22,8 @@ mod policy;
 mod registry;
 mod service;
 mod slot;
+#[cfg(feature = "serde")]
+mod span;
 mod sync;
 mod word;
 
@@ -33,6 +37,8 @@ pub use future::ConcurrencyFuture;
 pub use http::{AsHttp, BodyLong, LimitedBody, RespondHttp};
 pub use layer::ConcurrencyLayer;
 pub use limit::Limit;
+#[cfg(feature = "metrics")]
+pub use observe::publish_metrics;
 pub use permit::Permit;
 pub use policy::LimitBuilder;
 pub use service::ConcurrencyService;

@@ -6,6 +6,7 @@ use crate::build_error::BuildError;
 use crate::dismiss::{Dismiss, Undismissed};
 use crate::limit::Limit;
 use crate::line::Order;
+use crate::observe::Keys;
 use crate::registry;
 use crate::slot::Rules;
 use crate::word::MAX_LIMIT;
@@ -49,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) name: String,
     pub(crate) overflow: Overflow,
     pub(crate) retry_after: Duration,
+    pub(crate) keys: Keys,
 }
 
 /// Builds a [`Limit`]. Made by [`Limit::fixed`]; with the feature `serde` also read from a configuration file.
@@ -252,15 +254,14 @@ impl<D> LimitBuilder<D> {
             }
             None => Overflow::Refuse,
         };
-        Ok((
-            limit,
-            Config {
-                name,
-                overflow,
-                retry_after,
-            },
-            dismiss,
-        ))
+        let keys = Keys::new(&name);
+        let config = Config {
+            name,
+            overflow,
+            retry_after,
+            keys,
+        };
+        Ok((limit, config, dismiss))
     }
 }
 
