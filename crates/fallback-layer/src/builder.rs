@@ -38,7 +38,7 @@ impl<Req, Resp, K, V> FallbackLayer<Req, Resp, Empty, K, V> {
     }
 
     /// Asks the steps for responses too, those that `predicate` names. When every step passes on, such a response goes
-    /// out as it came. Default: none; with [`http`](Self::http) a 5xx status.
+    /// out as it came. Default: none; with `http` a 5xx status.
     ///
     /// ```
     /// use fallback_layer::FallbackLayer;
@@ -66,7 +66,7 @@ impl<Req, Resp, K, V> FallbackLayer<Req, Resp, Empty, K, V> {
         self
     }
 
-    /// How answers of this layer are marked as degraded; see [`Mark`]. Default: not at all, [`http`](Self::http): in
+    /// How answers of this layer are marked as degraded; see [`Mark`]. Default: not at all, `http`: in
     /// their extensions. (The metric and the log tell of each, whatever the mark.)
     pub fn mark(mut self, mark: impl Mark<Resp> + Send + Sync + 'static) -> Self {
         self.rules.mark_with(mark);

@@ -18,10 +18,10 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
-/// A chain of steps, run in order. Sealed: [`Empty`], [`Chain`] and [`Finally`] are all there is; what is yours to
+/// A chain of steps, run in order. Sealed: [`Empty`], [`Chain`] and [`Finally`](crate::Finally) are all there is; what is yours to
 /// write is a [`Step`].
 pub trait Steps<Req, Resp, Kept>: sealed::Sealed {
-    /// `BoxError`, or `Infallible` where the chain ends in [`Finally`].
+    /// `BoxError`, or `Infallible` where the chain ends in [`Finally`](crate::Finally).
     type Error;
     #[doc(hidden)]
     const LEARNS: bool;

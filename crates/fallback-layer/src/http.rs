@@ -35,6 +35,6 @@ mod mark;
 mod record;
 
 pub use body::CachedBody;
-pub use cached::{CachedHttp, CachedHttpLayer, StoredResponse};
+pub use cached::{CachedHttp, CachedHttpLayer, StoredResponse, WithCachedHttp};
 pub use keep::{BytesBody, KeepBytes, KeepHead, KeptRequest};
 pub use mark::HttpMark;

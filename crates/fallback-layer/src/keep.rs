@@ -60,10 +60,16 @@ pub trait Restore<Req>: Keep<Req> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KeepNothing;
 
-impl<Req> Keep<Req> for KeepNothing {
-    type Kept = ();
+/// What [`KeepNothing`] keeps. (A type of its own, because a closure that ignores a `()` is told to write it out.)
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Nothing;
 
-    fn keep(&self, _: &Req) {}
+impl<Req> Keep<Req> for KeepNothing {
+    type Kept = Nothing;
+
+    fn keep(&self, _: &Req) -> Nothing {
+        Nothing
+    }
 }
 
 /// Keeps a clone of the request: for requests that are cheap to clone.

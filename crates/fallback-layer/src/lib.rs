@@ -79,7 +79,7 @@
 //! A call that succeeds costs one reference count on the settings, and no allocation unless a step or a [`Keep`] hook makes one:
 //! [`respond`](FallbackLayer::respond), [`service`](FallbackLayer::service) and the rest take nothing of a request by
 //! themselves. [`cached`](FallbackLayer::cached) makes a key, looks it up, clones the answer and stores it, which moka does
-//! in a few small allocations; [`refresh_after`](FallbackLayer::refresh_after) spares busy keys all but the look-up.
+//! in about six small allocations; [`refresh_after`](FallbackLayer::refresh_after) spares busy keys all but the look-up.
 //!
 //! # Panics in callbacks
 //!
@@ -143,7 +143,7 @@ pub use degraded::{Degraded, Mark};
 pub use error::{ConfigError, FallbackError};
 pub use finally::Finally;
 pub use future::ResponseFuture;
-pub use keep::{CloneRequest, Keep, KeepNothing, KeepRestore, KeepWith, Restore};
+pub use keep::{CloneRequest, Keep, KeepNothing, KeepRestore, KeepWith, Nothing, Restore};
 pub use last_good::{LastGood, LastGoodBuilder};
 pub use layer::{FallbackLayer, NeedsBuild, Ready};
 pub use respond::Respond;

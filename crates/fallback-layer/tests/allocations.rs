@@ -71,7 +71,7 @@ fn none(per_call: f64) {
 #[test]
 fn a_call_that_succeeds_allocates_nothing_when_there_are_but_respond_steps() {
     none(allocations_a_call(echo(), 1_000));
-    let layer = FallbackLayer::new().respond_if(|(), _| None).respond(|(), _| 0);
+    let layer = FallbackLayer::new().respond_if(|_, _| None).respond(|_, _| 0);
     none(allocations_a_call(layer.layer(echo()), 1_000));
 }
 

@@ -199,7 +199,7 @@ async fn an_answer_that_a_fallback_further_in_has_marked_is_never_stored() {
             !answer.1
         }
     }
-    let inner = FallbackLayer::new().mark(Flag).respond(|(), _| (0, false));
+    let inner = FallbackLayer::new().mark(Flag).respond(|_, _| (0, false));
     let answers = LastGood::builder().build().unwrap();
     let outer = FallbackLayer::new()
         .mark(Flag)
@@ -263,7 +263,7 @@ async fn a_request_that_succeeds_is_not_cloned_unless_that_was_asked_for() {
 
     let layer = FallbackLayer::new()
         .cached(|heavy: &Heavy| heavy.number)
-        .respond(|(), _| 0);
+        .respond(|_, _| 0);
     layer.layer(echo()).oneshot(heavy()).await.unwrap();
     let layer = FallbackLayer::new()
         .keep_with_restore(

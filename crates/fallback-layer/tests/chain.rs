@@ -278,7 +278,7 @@ async fn finally_answers_whatever_is_left_and_never_fails() {
     let layer = FallbackLayer::new()
         .on_error(|error| !error.is::<Broken>())
         .respond(|_, _| "step".to_owned())
-        .finally(|(), cause| format!("finally: {}", cause.error().unwrap()));
+        .finally(|_, cause| format!("finally: {}", cause.error().unwrap()));
     let answer: Result<String, std::convert::Infallible> = layer.layer(down()).oneshot(1).await;
     assert_eq!(
         answer.unwrap(),
@@ -293,11 +293,11 @@ async fn finally_answers_whatever_is_left_and_never_fails() {
 async fn finally_replaces_a_failed_response_and_or_else_leaves_it() {
     let replaced = FallbackLayer::new()
         .on_response(|answer| *answer == "bad")
-        .finally(|(), _| "good");
+        .finally(|_, _| "good");
     assert_eq!(replaced.layer(Script::new([Ok("bad")])).oneshot(1).await, Ok("good"));
     let left = FallbackLayer::new()
         .on_response(|answer| *answer == "bad")
-        .or_else(|(), _| "good");
+        .or_else(|_, _| "good");
     assert_eq!(left.layer(Script::new([Ok("bad")])).oneshot(1).await, Ok("bad"));
     assert_eq!(left.layer(down()).oneshot(1).await, Ok("good"));
 }
@@ -353,8 +353,8 @@ async fn a_step_of_ones_own_holds_learns_and_answers() {
 
 #[tokio::test]
 async fn a_fallback_of_a_fallback_answers_what_the_inner_one_could_not() {
-    let inner = FallbackLayer::new().respond_if(|(), _| None::<&str>);
-    let outer = FallbackLayer::new().respond(|(), _| "outer");
+    let inner = FallbackLayer::new().respond_if(|_, _| None::<&str>);
+    let outer = FallbackLayer::new().respond(|_, _| "outer");
     assert_eq!(outer.layer(inner.layer(down())).oneshot(1).await.unwrap(), "outer");
 }
 
@@ -366,7 +366,7 @@ fn what_cannot_work_is_refused_with_field_value_and_what_is_allowed() {
             Err(error) => error.to_string(),
         }
     }
-    let new = || FallbackLayer::<u32, u32>::new().respond(|(), _| 0).named("static");
+    let new = || FallbackLayer::<u32, u32>::new().respond(|_, _| 0).named("static");
     assert_eq!(
         said(new().at_most(0).build()),
         "fallback step \"static\": at_most = 0 is not allowed; set it to at least 1"
@@ -413,7 +413,7 @@ async fn a_time_limit_of_for_ever_is_none() {
 
 #[tokio::test]
 async fn polled_after_its_answer_a_future_panics_and_says_so() {
-    let layer = FallbackLayer::new().respond(|(), _| "answer");
+    let layer = FallbackLayer::new().respond(|_, _| "answer");
     let mut service = layer.layer(down());
     let mut call = task::spawn(service.ready().await.unwrap().call(1));
     assert_eq!(assert_ready!(call.poll()).unwrap(), "answer");

@@ -13,21 +13,18 @@ use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_test::mock;
 
+type Mock = mock::Mock<u32, &'static str>;
+type Layered<C, K> = mock::Spawn<Fallback<Mock, u32, &'static str, C, K>>;
+
 fn layered<C: Clone, K: Clone>(
     layer: FallbackLayer<u32, &'static str, C, K>,
-) -> (
-    mock::Spawn<Fallback<mock::Mock<u32, &'static str>, u32, &'static str, C, K>>,
-    mock::Handle<u32, &'static str>,
-)
-where
-    Fallback<mock::Mock<u32, &'static str>, u32, &'static str, C, K>: Service<u32>,
-{
+) -> (Layered<C, K>, mock::Handle<u32, &'static str>) {
     mock::spawn_layer(layer)
 }
 
 #[test]
 fn readiness_passes_through() {
-    let (mut service, mut handle) = layered(FallbackLayer::new().respond(|(), _| "sorry"));
+    let (mut service, mut handle) = layered(FallbackLayer::new().respond(|_, _| "sorry"));
     handle.allow(0);
     assert_pending!(service.poll_ready());
     handle.allow(1);
@@ -38,7 +35,7 @@ fn readiness_passes_through() {
 
 #[tokio::test]
 async fn the_service_that_was_ready_is_the_one_that_is_called() {
-    let (mut service, mut handle) = layered(FallbackLayer::new().respond(|(), _| "sorry"));
+    let (mut service, mut handle) = layered(FallbackLayer::new().respond(|_, _| "sorry"));
     handle.allow(1);
     assert_ready_ok!(service.poll_ready());
     let call = task::spawn(service.call(7));
@@ -73,7 +70,7 @@ fn an_inner_readiness_error_never_comes_out_of_poll_ready() {
 
 #[test]
 fn a_clone_has_a_readiness_of_its_own() {
-    let (mut service, mut handle) = layered(FallbackLayer::new().respond(|(), _| "sorry"));
+    let (mut service, mut handle) = layered(FallbackLayer::new().respond(|_, _| "sorry"));
     handle.send_error(Broken("gone"));
     assert_ready_ok!(service.poll_ready());
     let mut clone = service.clone();
@@ -138,10 +135,7 @@ impl Drop for Counted {
 }
 
 /// Pending once, then `answer`.
-fn stutters<T: Unpin>(answer: T) -> impl Future<Output = T> + Send
-where
-    T: Send,
-{
+fn stutters<T: Send + Unpin>(answer: T) -> impl Future<Output = T> + Send {
     let mut answer = Some(answer);
     let mut pending = true;
     std::future::poll_fn(move |cx| {
@@ -214,10 +208,12 @@ async fn dropped_at_every_await_point_nothing_leaks_and_every_place_is_given_bac
 
 #[test]
 fn services_and_futures_are_what_the_strictest_hosts_want() {
+    fn assert_service<T: Clone + Send + Sync + 'static>() {}
     fn service<T: Clone + Send + Sync + 'static>(_: &T) {}
     fn future<T: Send + 'static>(_: &T) {}
     fn sync<T: Sync>(_: &T) {}
 
+    type Rc = std::rc::Rc<()>;
     type Backup = tower::util::BoxCloneService<u32, &'static str, BoxError>;
     let backup = Backup::new(Script::new([Ok("backup")])); // Send, but not Sync
     let layer = FallbackLayer::new()
@@ -238,32 +234,30 @@ fn services_and_futures_are_what_the_strictest_hosts_want() {
 
     let layer = FallbackLayer::new()
         .cached(|number: &u32| *number)
-        .respond(|(), _| "sorry");
+        .respond(|_, _| "sorry");
     let mut svc = layer.layer(Script::new([Ok("real")]));
     service(&svc);
     future(&svc.call(1));
     sync(&svc.call(1));
 
     // A request or a response that is neither Send nor Sync does not make the service so.
-    fn assert_service<T: Clone + Send + Sync + 'static>() {}
-    type Rc = std::rc::Rc<()>;
     assert_service::<Fallback<Script<u32, u32>, Rc, Rc, Empty, KeepNothing>>();
 }
 
 #[test]
 fn the_type_of_a_layer_and_of_a_future_can_be_named() {
-    use fallback_layer::{Cached, Chain, Finally, Ready, Respond};
+    use fallback_layer::{Cached, Chain, Finally, Nothing, Ready, Respond};
 
-    type Cache = Chain<Empty, Cached<u32, u32, String>, (), String>;
-    type Steps = Finally<Chain<Cache, Respond<(), String>, (), String>, (), String>;
+    type Cache = Chain<Empty, Cached<u32, u32, String>, Nothing, String>;
+    type Steps = Finally<Chain<Cache, Respond<Nothing, String>, Nothing, String>, Nothing, String>;
     type Named = FallbackLayer<u32, String, Steps, KeepNothing, Ready>;
     type Future<F> = ResponseFuture<F, u32, String, Steps, KeepNothing>;
 
     fn named() -> Named {
         FallbackLayer::new()
             .cached(|n: &u32| *n)
-            .respond(|(), _| String::new())
-            .finally(|(), _| String::new())
+            .respond(|_, _| String::new())
+            .finally(|_, _| String::new())
     }
     let mut service = named().layer(tower::service_fn(|n: u32| {
         std::future::ready(Ok::<_, Infallible>(n.to_string()))
@@ -275,7 +269,7 @@ fn the_type_of_a_layer_and_of_a_future_can_be_named() {
 #[test]
 fn the_inner_service_can_be_reached() {
     let mut service = FallbackLayer::new()
-        .respond(|(), _| "sorry")
+        .respond(|_, _| "sorry")
         .layer(Script::<u32, &str>::new([Ok("real")]));
     assert!(service.get_ref().asked().is_empty());
     drop(service.call(3));

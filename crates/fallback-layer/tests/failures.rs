@@ -11,7 +11,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 #[tokio::test]
 async fn by_default_any_error_is_a_failure_and_no_response_is() {
-    let layer = FallbackLayer::new().respond(|(), _| "sorry");
+    let layer = FallbackLayer::new().respond(|_, _| "sorry");
     assert_eq!(
         layer.layer(failing(|| Broken("down").into())).oneshot(1).await.unwrap(),
         "sorry"
@@ -24,7 +24,7 @@ async fn by_default_any_error_is_a_failure_and_no_response_is() {
 async fn on_error_asks_the_steps_only_for_errors_that_its_predicate_names() {
     let layer = FallbackLayer::new()
         .on_error(|error| error.downcast_ref() == Some(&Broken("down")))
-        .respond(|(), _| "sorry");
+        .respond(|_, _| "sorry");
     assert_eq!(
         layer.layer(failing(|| Broken("down").into())).oneshot(1).await.unwrap(),
         "sorry"
@@ -41,7 +41,7 @@ async fn on_error_asks_the_steps_only_for_errors_that_its_predicate_names() {
 async fn on_response_asks_the_steps_for_responses_that_its_predicate_names() {
     let layer = FallbackLayer::new()
         .on_response(|status: &u16| *status >= 500)
-        .respond_if(|(), cause| (cause.response() == Some(&503)).then_some(200));
+        .respond_if(|_, cause| (cause.response() == Some(&503)).then_some(200));
     assert_eq!(layer.layer(Script::new([Ok(503)])).oneshot(1).await.unwrap(), 200);
     assert_eq!(layer.layer(Script::new([Ok(404)])).oneshot(1).await.unwrap(), 404);
     assert_eq!(
@@ -60,6 +60,20 @@ async fn a_failed_response_goes_out_as_it_came_when_a_step_failed_too() {
     assert_eq!(layer.layer(Script::new([Ok(503)])).oneshot(1).await.unwrap(), 503);
 }
 
+/// The error of a layer that nobody knows, round a refusal.
+#[derive(Debug)]
+struct Wrapped(Refused);
+impl std::fmt::Display for Wrapped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("wrapped")
+    }
+}
+impl std::error::Error for Wrapped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 #[tokio::test]
 async fn on_refusal_asks_the_steps_only_for_refusals() {
     /// Knows 503 for a refusal.
@@ -70,7 +84,7 @@ async fn on_refusal_asks_the_steps_only_for_refusals() {
             *status == 503
         }
     }
-    let layer = FallbackLayer::new().mark(Status).on_refusal().respond_if(|(), cause| {
+    let layer = FallbackLayer::new().mark(Status).on_refusal().respond_if(|_, cause| {
         assert_eq!(cause.kind(), CauseKind::Refusal);
         Some(200)
     });
@@ -85,22 +99,10 @@ async fn on_refusal_asks_the_steps_only_for_refusals() {
     assert_eq!(error.downcast_ref(), Some(&Broken("down")));
 
     // Deep in a chain, under the error of a layer that nobody knows here.
-    #[derive(Debug)]
-    struct Wrapped(Refused);
-    impl std::fmt::Display for Wrapped {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("wrapped")
-        }
-    }
-    impl std::error::Error for Wrapped {
-        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-            Some(&self.0)
-        }
-    }
     let wrapped = || Wrapped(Refused(state_core::Refusal::new(Some(Duration::from_secs(9))))).into();
     let layer = FallbackLayer::new()
         .on_refusal()
-        .respond(|(), cause| cause.retry_after());
+        .respond(|_, cause| cause.retry_after());
     assert_eq!(
         layer.layer(failing(wrapped)).oneshot(1).await.unwrap(),
         Some(Duration::from_secs(9))
@@ -110,7 +112,7 @@ async fn on_refusal_asks_the_steps_only_for_refusals() {
 #[tokio::test]
 async fn a_readiness_error_of_the_inner_service_is_answered_by_the_chain() {
     let (mock, mut handle) = tower_test::mock::pair::<u32, &str>();
-    let layer = FallbackLayer::new().respond_if(|(), cause| {
+    let layer = FallbackLayer::new().respond_if(|_, cause| {
         assert_eq!(cause.kind(), CauseKind::NotReady);
         assert_eq!(cause.find(), Some(&Broken("worker is gone")));
         Some("sorry")
@@ -135,7 +137,7 @@ async fn a_readiness_error_of_the_inner_service_is_answered_by_the_chain() {
 #[tokio::test]
 async fn a_readiness_error_that_no_step_applies_to_goes_out_of_call_untouched() {
     let (mock, mut handle) = tower_test::mock::pair::<u32, &str>();
-    let layer = FallbackLayer::new().on_refusal().respond(|(), _| "sorry");
+    let layer = FallbackLayer::new().on_refusal().respond(|_, _| "sorry");
     let mut service = layer.layer(mock);
     handle.send_error(Broken("worker is gone"));
     let error = service
@@ -153,7 +155,7 @@ async fn a_readiness_error_does_not_kill_a_buffer_above() {
     let (mock, mut handle) = tower_test::mock::pair::<u32, &str>();
     let service = ServiceBuilder::new()
         .buffer(4)
-        .layer(FallbackLayer::new().respond(|(), _| "sorry"))
+        .layer(FallbackLayer::new().respond(|_, _| "sorry"))
         .service(mock);
     handle.send_error(Broken("worker is gone"));
     assert_eq!(service.clone().oneshot(1).await.unwrap(), "sorry");
@@ -216,7 +218,7 @@ async fn a_backup_is_called_only_once_it_is_ready() {
 #[tokio::test(start_paused = true)]
 async fn an_error_that_says_that_time_ran_out_is_a_cause_of_its_own() {
     let service = ServiceBuilder::new()
-        .layer(FallbackLayer::new().respond(|(), cause| cause.kind()))
+        .layer(FallbackLayer::new().respond(|_, cause| cause.kind()))
         .timeout(Duration::from_secs(1))
         .service(support::hanging());
     assert_eq!(service.oneshot(1).await.unwrap(), CauseKind::Timeout);
@@ -240,11 +242,11 @@ async fn a_degraded_answer_is_marked_with_step_and_cause() {
     };
     let layer = FallbackLayer::new()
         .mark(marked)
-        .respond_if(|(), cause| (cause.kind() == CauseKind::Refusal).then(Answer::default))
-        .respond(move |(), _| sorry())
+        .respond_if(|_, cause| (cause.kind() == CauseKind::Refusal).then(Answer::default))
+        .respond(move |_, _| sorry())
         .named("static")
-        .when(|(), cause| cause.find() == Some(&Broken("down")))
-        .finally(|(), _| Answer::default());
+        .when(|_, cause| cause.find() == Some(&Broken("down")))
+        .finally(|_, _| Answer::default());
 
     let answer = layer.layer(failing(|| Broken("down").into())).oneshot(1).await.unwrap();
     assert_eq!(
@@ -302,7 +304,7 @@ async fn the_failure_has_reached_the_breaker_before_a_fallback_hides_nothing_fro
         seen: Arc::clone(&seen),
     };
     let at_answer = Arc::clone(&seen);
-    let layer = FallbackLayer::new().respond(move |(), _| {
+    let layer = FallbackLayer::new().respond(move |_, _| {
         assert_eq!(
             *at_answer.lock().unwrap(),
             ["success", "failure"],
@@ -336,7 +338,7 @@ async fn what_the_failed_call_held_is_released_before_a_step_begins() {
             std::task::Poll::Ready(Err::<&str, _>(BoxError::from("down")))
         })
     });
-    let layer = FallbackLayer::new().respond(move |(), _| if weak.upgrade().is_none() { "released" } else { "held" });
+    let layer = FallbackLayer::new().respond(move |_, _| if weak.upgrade().is_none() { "released" } else { "held" });
     assert_eq!(layer.layer(inner).oneshot(1).await.unwrap(), "released");
     assert!(*released.lock().unwrap());
 }

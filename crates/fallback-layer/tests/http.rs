@@ -25,7 +25,7 @@ type Req = Request<Full<Bytes>>;
 
 /// A body that comes in the frames it was given, one a poll with a `Pending` before each.
 struct Frames {
-    frames: VecDeque<Result<Frame<Bytes>, &'static str>>,
+    left: VecDeque<Sent>,
     ready: bool,
     // Says that it is over with the last frame, as a body of known length does.
     knows_its_end: bool,
@@ -41,27 +41,31 @@ impl http_body::Body for Frames {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Poll::Ready(self.frames.pop_front().map(|frame| frame.map_err(Into::into)))
+        Poll::Ready(self.left.pop_front().map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.knows_its_end && self.frames.is_empty()
+        self.knows_its_end && self.left.is_empty()
     }
 }
 
-fn data(text: &'static str) -> Result<Frame<Bytes>, &'static str> {
+type Sent = Result<Frame<Bytes>, &'static str>;
+
+#[allow(clippy::unnecessary_wraps, reason = "it stands in a list with what fails")]
+fn data(text: &'static str) -> Sent {
     Ok(Frame::data(Bytes::from_static(text.as_bytes())))
 }
 
-fn grpc_trailers(status: &'static str) -> Result<Frame<Bytes>, &'static str> {
+#[allow(clippy::unnecessary_wraps, reason = "it stands in a list with what fails")]
+fn grpc_trailers(status: &'static str) -> Sent {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static(status));
     Ok(Frame::trailers(trailers))
 }
 
-fn stream(frames: impl IntoIterator<Item = Result<Frame<Bytes>, &'static str>>) -> Body {
+fn stream(frames: impl IntoIterator<Item = Sent>) -> Body {
     Frames {
-        frames: frames.into_iter().collect(),
+        left: frames.into_iter().collect(),
         ready: false,
         knows_its_end: false,
     }
@@ -122,7 +126,7 @@ async fn kept(response: Response<Body>) -> Option<Response<Body>> {
 
 #[tokio::test]
 async fn a_5xx_response_is_a_failure_and_a_4xx_is_not() {
-    let layer = FallbackLayer::http().respond(|(), _| Response::new(full("sorry")));
+    let layer = FallbackLayer::http().respond(|_, _| Response::new(full("sorry")));
     for (code, degraded) in [
         (200, false),
         (404, false),
@@ -139,7 +143,7 @@ async fn a_5xx_response_is_a_failure_and_a_4xx_is_not() {
 
 #[tokio::test]
 async fn a_grpc_response_whose_head_blames_the_server_is_a_failure() {
-    let layer = FallbackLayer::http().respond(|(), _| Response::new(full("sorry")));
+    let layer = FallbackLayer::http().respond(|_, _| Response::new(full("sorry")));
     for (code, degraded) in [
         ("0", false),
         ("5", false),
@@ -171,7 +175,7 @@ async fn a_failed_response_goes_out_as_it_came_when_every_step_passes_on() {
 #[tokio::test]
 async fn a_degraded_answer_carries_step_and_cause_in_its_extensions() {
     let layer = FallbackLayer::http()
-        .respond(|(), _| Response::new(full("sorry")))
+        .respond(|_, _| Response::new(full("sorry")))
         .named("sorry");
     let response = layer.layer(server([status(502)])).oneshot(get("/")).await.unwrap();
     assert_eq!(
@@ -189,7 +193,7 @@ async fn a_degraded_answer_carries_step_and_cause_in_its_extensions() {
 async fn on_refusal_knows_a_response_with_the_mark_of_a_refusal_in_its_extensions() {
     let layer = FallbackLayer::http()
         .on_refusal()
-        .respond(|(), _| Response::new(full("sorry")));
+        .respond(|_, _| Response::new(full("sorry")));
     let mut refused = status(503);
     refused.extensions_mut().insert(state_core::Refusal::new(None));
     let response = layer.layer(server([refused])).oneshot(get("/")).await.unwrap();
@@ -289,9 +293,9 @@ fn futures_body(told: tokio::sync::oneshot::Receiver<()>) -> Body {
 
 #[tokio::test]
 async fn a_body_that_says_that_it_is_over_is_stored_without_being_asked_again() {
-    let frames = [data("all of it")].into_iter().collect();
+    let left = [data("all of it")].into();
     let body = Frames {
-        frames,
+        left,
         ready: false,
         knows_its_end: true,
     }
@@ -389,7 +393,7 @@ async fn a_body_longer_than_max_body_passes_by_and_is_not_stored() {
     let refused = FallbackLayer::<Req, _>::http()
         .cached_http(by_path(), BodyExt::boxed_unsync)
         .max_body(0)
-        .respond(|(), _| Response::new(full("")));
+        .respond(|_, _| Response::new(full("")));
     assert!(refused.build().unwrap_err().to_string().contains("max_body = 0"));
 }
 
@@ -420,7 +424,7 @@ async fn neither_a_failed_nor_a_neutral_nor_a_partial_nor_a_personal_answer_is_s
 
 #[tokio::test]
 async fn a_degraded_answer_of_a_fallback_further_in_is_not_stored() {
-    let inner = FallbackLayer::http().respond(|(), _| Response::new(full("sorry")));
+    let inner = FallbackLayer::http().respond(|_, _| Response::new(full("sorry")));
     let outer = FallbackLayer::http().cached_http(by_path(), BodyExt::boxed_unsync);
     let answer = outer.layer(inner.layer(down())).oneshot(get("/")).await.unwrap();
     assert_eq!(text(answer).await, "sorry");

@@ -67,7 +67,7 @@ fn counted(counters: &[(&str, u64)]) -> Vec<(String, u64)> {
 
 #[test]
 fn a_degraded_answer_is_always_in_the_metric_and_the_log() {
-    let layer = FallbackLayer::new().respond(|(), _| "sorry").named("static");
+    let layer = FallbackLayer::new().respond(|_, _| "sorry").named("static");
     let (counters, log) = observed(async {
         for _ in 0..2 {
             layer
@@ -95,7 +95,7 @@ fn a_degraded_answer_is_always_in_the_metric_and_the_log() {
 
 #[test]
 fn the_last_word_counts_as_an_answer() {
-    let layer = FallbackLayer::new().finally(|(), _| "sorry");
+    let layer = FallbackLayer::new().finally(|_, _| "sorry");
     let (counters, log) = observed(async {
         layer.layer(failing(|| Broken("down").into())).oneshot(1).await.unwrap();
     });
@@ -170,7 +170,7 @@ fn nothing_is_seen_of_a_call_that_succeeds_or_is_none_of_the_steps_business() {
     let layer = FallbackLayer::new()
         .on_refusal()
         .cached(|number: &u32| *number)
-        .respond(|(), _| "sorry");
+        .respond(|_, _| "sorry");
     let (counters, log) = observed(async {
         layer.layer(Script::new([Ok("real")])).oneshot(1).await.unwrap();
         let error: BoxError = layer
@@ -185,7 +185,7 @@ fn nothing_is_seen_of_a_call_that_succeeds_or_is_none_of_the_steps_business() {
 
 #[test]
 fn a_recorder_that_is_installed_late_is_found() {
-    let layer = FallbackLayer::new().respond(|(), _| "sorry");
+    let layer = FallbackLayer::new().respond(|_, _| "sorry");
     tokio_test::block_on(layer.layer(failing(|| Broken("down").into())).oneshot(1)).unwrap();
     let (counters, _) = observed(async {
         layer.layer(failing(|| Broken("down").into())).oneshot(1).await.unwrap();

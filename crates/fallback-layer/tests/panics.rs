@@ -73,16 +73,16 @@ async fn a_predicate_that_panics() {
             on_error.check();
             true
         })
-        .respond(|(), _| "sorry");
+        .respond(|_, _| "sorry");
     let by_response = FallbackLayer::new()
         .on_response(move |answer| {
             on_response.check();
             *answer == "bad"
         })
-        .respond(|(), _| "sorry");
+        .respond(|_, _| "sorry");
     let by_step = FallbackLayer::new()
-        .respond(|(), _| "sorry")
-        .when(move |(), _| {
+        .respond(|_, _| "sorry")
+        .when(move |_, _| {
             when.check();
             true
         })
@@ -107,7 +107,7 @@ async fn an_answer_that_panics_gives_its_place_back() {
     let fuse = Fuse::default();
     let in_answer = fuse.clone();
     let layer = FallbackLayer::new()
-        .respond(move |(), _| {
+        .respond(move |_, _| {
             in_answer.check();
             "sorry"
         })
@@ -183,8 +183,8 @@ async fn a_keep_hook_a_mark_and_a_last_word_that_panic() {
         .respond(|(), _| "sorry");
     let marking = FallbackLayer::new()
         .mark(move |_: &mut &str, _| in_mark.check())
-        .respond(|(), _| "sorry");
-    let ending = FallbackLayer::new().finally(move |(), _| {
+        .respond(|_, _| "sorry");
+    let ending = FallbackLayer::new().finally(move |_, _| {
         in_end.check();
         "sorry"
     });
@@ -247,7 +247,7 @@ async fn a_service_that_panics() {
             Ok::<_, BoxError>("real")
         }
     });
-    let service = FallbackLayer::new().respond(|(), _| "sorry").layer(inner);
+    let service = FallbackLayer::new().respond(|_, _| "sorry").layer(inner);
     fuse.arm();
     assert!(panics(service.clone().oneshot(1)).await, "a panic is not an error");
     fuse.disarm();

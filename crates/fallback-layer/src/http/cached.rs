@@ -189,7 +189,7 @@ where
         self,
         key: impl Fn(&Request<ReqBody>) -> Option<Key> + Send + Sync + 'static,
         wrap: impl Fn(CachedBody<B>) -> B + Send + Sync + 'static,
-    ) -> WithStep<Request<ReqBody>, Response<B>, C, CachedHttp<ReqBody, Key, B>, K, V>
+    ) -> WithCachedHttp<ReqBody, B, C, Key, K, V>
     where
         Key: Hash + Eq + Send + Sync + 'static,
         B: Body<Data = Bytes>,
@@ -204,6 +204,10 @@ where
         self.step("cached", step)
     }
 }
+
+/// A [`FallbackLayer`] with a step [`CachedHttp`] after the steps `C`.
+pub type WithCachedHttp<ReqBody, B, C, Key, K, V> =
+    WithStep<Request<ReqBody>, Response<B>, C, CachedHttp<ReqBody, Key, B>, K, V>;
 
 /// A layer the last step of which is [`CachedHttp`], and which needs [`build`](FallbackLayer::build).
 pub type CachedHttpLayer<ReqBody, B, Before, Key, Kept, K> = FallbackLayer<
