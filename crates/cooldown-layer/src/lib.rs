@@ -10,6 +10,8 @@ mod cooldown;
 mod deadline;
 mod engine;
 mod error;
+#[cfg(feature = "file")]
+mod file;
 mod frequency;
 mod future;
 mod id;
@@ -35,6 +37,8 @@ pub use audit::{By, Decision};
 pub use budget::{Budget, Freeze, Scope};
 pub use cooldown::Cooldown;
 pub use error::{Reason, Refused};
+#[cfg(feature = "file")]
+pub use file::FileStore;
 pub use frequency::{Escalation, Frequency, Level, PermanentFix, RepairStats, SuccessRate};
 pub use future::ResponseFuture;
 pub use id::DecisionId;

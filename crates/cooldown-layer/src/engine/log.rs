@@ -67,10 +67,6 @@ impl Log {
         self.entries.front().map(|entry| entry.stamp)
     }
 
-    pub(super) fn newest(&self) -> Option<u64> {
-        self.entries.back().map(|entry| entry.stamp)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -118,7 +114,7 @@ mod tests {
         assert_eq!(log.used(300, 201), 7);
         assert_eq!(log.wait(300, 150, 7, 2), 50);
         assert_eq!(log.forget(200), 2);
-        assert_eq!((log.used(300, 201), log.oldest(), log.newest()), (1, Some(300), Some(300)));
+        assert_eq!((log.used(300, 201), log.oldest()), (1, Some(300)));
         assert_eq!(log.forget(300), 1);
         assert!(log.is_empty() && log.used(300, 500) == 0 && log.wait(300, 500, 1, 1) == 0);
         log.add(400, DecisionId::from_u128(9), 2);

@@ -100,7 +100,7 @@ impl Engine {
     }
 
     /// The newest stamp that was written.
-    #[cfg_attr(not(feature = "file"), allow(dead_code))]
+    #[cfg(feature = "file")]
     pub(crate) fn newest(&self) -> u64 {
         self.newest
     }
@@ -171,13 +171,20 @@ impl Engine {
 
     /// Housekeeping that is due: every so many writes, or when there is no room.
     pub(crate) fn tidy(&mut self, now: u64, changes: &mut Vec<Change>) {
+        if self.writes >= 4096 || (self.is_full() && self.time(now) >= self.swept_at.saturating_add(1000)) {
+            self.tidy_now(now, changes);
+        }
+    }
+
+    /// Lists the removal of everything that can never count again.
+    pub(crate) fn tidy_now(&mut self, now: u64, changes: &mut Vec<Change>) {
         let now = self.time(now);
-        if self.writes >= 1024 || (self.is_full() && now >= self.swept_at.saturating_add(1000)) {
-            self.writes = 0;
-            self.swept_at = now;
+        self.writes = 0;
+        self.swept_at = now;
+        self.sweep(now, changes);
+        if !changes.is_empty() {
             // What is swept by a clock that is ahead must not come back to count when it falls behind again.
             changes.push(Change::Newest { stamp: now });
-            self.sweep(now, changes);
         }
     }
 
