@@ -43,7 +43,14 @@ impl Refusal {
     /// Looks for the mark in `error` and in everything it names as its source.
     #[must_use]
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        core::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            next = error.source();
+        }
+        None
     }
 }
 

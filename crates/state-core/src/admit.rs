@@ -1,0 +1,277 @@
+//! The way in: a permit, or a refusal.
+
+use core::time::Duration;
+
+use crate::circuit::Circuit;
+use crate::error::{RefusalReason, Refused};
+use crate::permit::Permit;
+use crate::plan::millis;
+use crate::policy::HalfOpen;
+use crate::refusal::Refusal;
+use crate::state::{Reason, State};
+use crate::sync::Ordering;
+use crate::totals::Count;
+use crate::transit::{Move, stamp, stamped};
+use crate::word::{HELD, Trials, Word};
+
+/// What half-open says to a caller.
+enum Trial {
+    Admitted(Word),
+    Refused(RefusalReason, Option<u64>),
+    /// The state has moved on: look again.
+    Again,
+}
+
+/// What the caller wants to know or do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    /// A permit.
+    Permit,
+    /// A permit, after `readiness` has said yes: a ramp does not draw again.
+    PermitWhenReady,
+    /// Only whether a permit could be had.
+    Answer,
+}
+
+impl Circuit {
+    /// Asks for a permit to make one call.
+    ///
+    /// While the circuit is closed this is one load, and a reading of the clock where calls are timed. It takes no lock
+    /// and never waits. The permit settles exactly once: see [`Permit`].
+    ///
+    /// ```
+    /// use state_core::{Circuit, Outcome};
+    ///
+    /// let circuit = Circuit::builder("doc").build()?;
+    /// let permit = circuit.acquire()?;
+    /// permit.record(Outcome::success());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] while the circuit is open or forced open, and half-open when the trials are taken or the ramp did not
+    /// let this call through.
+    #[inline]
+    pub fn acquire(&self) -> Result<Permit, Refused> {
+        let word = self.slot.word.load();
+        if word.is_closed() && self.owns() {
+            return Ok(self.permit(word));
+        }
+        self.acquire_cold(Want::Permit)
+    }
+
+    /// As [`acquire`](Self::acquire), for a caller to whom [`readiness`](Self::readiness) has just said yes: a ramp
+    /// does not draw a second time.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when the state has changed since.
+    #[inline]
+    pub fn acquire_when_ready(&self) -> Result<Permit, Refused> {
+        let word = self.slot.word.load();
+        if word.is_closed() && self.owns() {
+            return Ok(self.permit(word));
+        }
+        self.acquire_cold(Want::PermitWhenReady)
+    }
+
+    /// Whether a call would be admitted now. Takes no trial. On a ramp each answer is a draw of its own.
+    ///
+    /// A half-open time that has run out and a ramp that has ended take effect here, as in `acquire`.
+    ///
+    /// ```
+    /// use state_core::Circuit;
+    ///
+    /// let circuit = Circuit::builder("doc").build()?;
+    /// assert!(circuit.readiness().is_ok());
+    /// circuit.force_open();
+    /// assert!(circuit.readiness().is_err());
+    /// # Ok::<(), state_core::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The refusal that `acquire` would give.
+    #[inline]
+    pub fn readiness(&self) -> Result<(), Refused> {
+        let word = self.slot.word.load();
+        if word.is_closed() {
+            return Ok(());
+        }
+        self.decide(Want::Answer).map(|_| ())
+    }
+
+    #[inline]
+    fn permit(&self, word: Word) -> Permit {
+        let started = if self.meta.plan.slow_after.is_some() {
+            self.meta.plan.now()
+        } else {
+            0
+        };
+        Permit::new(*self, word, started)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn acquire_cold(&self, want: Want) -> Result<Permit, Refused> {
+        match self.decide(want) {
+            Ok(word) => Ok(self.permit(word)),
+            Err(refused) => {
+                self.slot.totals.add(Count::Refused);
+                Err(refused)
+            }
+        }
+    }
+
+    /// The word under which a call is admitted; for a retired handle one of state `Retired`.
+    #[cold]
+    fn decide(&self, want: Want) -> Result<Word, Refused> {
+        loop {
+            let word = self.slot.word.load();
+            if !self.owns() {
+                return Ok(Word::new(State::Retired, 0, 0));
+            }
+            match word.state() {
+                State::Closed | State::MetricsOnly | State::Disabled | State::Retired => return Ok(word),
+                State::ForcedOpen => {
+                    if let Some(refused) = self.refused(word, RefusalReason::ForcedOpen, None) {
+                        return Err(refused);
+                    }
+                }
+                State::Open => {
+                    let deadline = word.payload();
+                    let wait = (deadline != HELD).then(|| (deadline * 1_000_000).saturating_sub(self.meta.plan.now()));
+                    if wait != Some(0) {
+                        if let Some(refused) = self.refused(word, RefusalReason::Open, wait) {
+                            return Err(refused);
+                        }
+                    } else if want == Want::Answer {
+                        return Ok(word);
+                    } else {
+                        self.half_open(word, Reason::OpenTimeEnded);
+                    }
+                }
+                State::HalfOpen => match self.trial(word, want) {
+                    Trial::Admitted(word) => return Ok(word),
+                    Trial::Refused(reason, wait) => {
+                        if let Some(refused) = self.refused(word, reason, wait) {
+                            return Err(refused);
+                        }
+                    }
+                    Trial::Again => {}
+                },
+            }
+        }
+    }
+
+    /// The refusal; `None` when the circuit has moved on and the answer may be another.
+    fn refused(&self, word: Word, reason: RefusalReason, wait: Option<u64>) -> Option<Refused> {
+        let period = self.period(word)?;
+        Some(Refused {
+            meta: self.meta,
+            reason,
+            opened_by: period.reason,
+            streak: u32::try_from(period.streak).unwrap_or(u32::MAX),
+            figures: period.figures,
+            mark: Refusal::new(wait.map(Duration::from_nanos)),
+        })
+    }
+
+    /// Open to half-open. The windows empty themselves: they belong to an earlier generation.
+    pub(crate) fn half_open(&self, word: Word, reason: Reason) {
+        if let Some(period) = self.period(word) {
+            let to = Move {
+                level: period.level,
+                ..Move::to(State::HalfOpen, reason, self.now_ms())
+            };
+            let _ = self.transit(word, to);
+        }
+    }
+
+    fn trial(&self, word: Word, want: Want) -> Trial {
+        let policy = self.policy();
+        // The term is read before the state word is read again: as long as that has not changed, no other trial has
+        // gone out since, so the swap of the term below can't take a running term's place.
+        let term = self.slot.term.load(Ordering::Acquire);
+        if self.slot.word.load() != word || self.overdue(word) {
+            return Trial::Again;
+        }
+        if let HalfOpen::Ramp { over, .. } = policy.half_open {
+            return self.ramp(word, millis(over), want);
+        }
+        let trials = word.trials();
+        let generation = word.generation();
+        let out = trials.out(policy.half_open);
+        let taken = match policy.half_open {
+            HalfOpen::Batch(n) => trials.issued >= u64::from(n),
+            _ => out >= u64::from(policy.concurrent_trials.unwrap_or(1)),
+        };
+        if taken {
+            let deadline = stamped(term, generation).unwrap_or(0) * 1_000_000;
+            return Trial::Refused(
+                RefusalReason::TrialsBusy,
+                Some(deadline.saturating_sub(self.meta.plan.now())),
+            );
+        }
+        if want == Want::Answer {
+            return Trial::Admitted(word);
+        }
+        if out == 0 {
+            let new = stamp(generation, self.now_ms().saturating_add(self.meta.plan.half_open_ms));
+            if self
+                .slot
+                .term
+                .compare_exchange(term, new, Ordering::AcqRel, Ordering::Acquire)
+                .is_err()
+            {
+                return Trial::Again;
+            }
+        }
+        let next = word.with_payload(
+            Trials {
+                issued: trials.issued + 1,
+                ..trials
+            }
+            .pack(),
+        );
+        match self.slot.word.swap(word, next) {
+            Ok(()) => Trial::Admitted(next),
+            Err(_) => Trial::Again,
+        }
+    }
+
+    fn ramp(&self, word: Word, over: u64, want: Want) -> Trial {
+        let Some(period) = self.period(word) else {
+            return Trial::Again;
+        };
+        let gone = self.now_ms().saturating_sub(period.since).min(over);
+        let share = two_to_the(gone as f64 / over as f64) - 1.0;
+        if want == Want::PermitWhenReady || self.random() < share {
+            Trial::Admitted(word)
+        } else {
+            Trial::Refused(RefusalReason::Ramp, Some((over - gone) * 1_000_000))
+        }
+    }
+}
+
+/// 2 to the power of `x` for x in [0, 1], by the series of e^(x ln 2); good to 1e-9. `core` has no `exp2`.
+fn two_to_the(x: f64) -> f64 {
+    let y = x * core::f64::consts::LN_2;
+    let (mut term, mut sum) = (1.0, 1.0);
+    for n in 1..12 {
+        term *= y / f64::from(n);
+        sum += term;
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn powers_of_two_are_right() {
+        for x in [0.0, 0.1, 0.5, 0.9, 1.0] {
+            assert!((super::two_to_the(x) - f64::exp2(x)).abs() < 1e-9);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Operators and health probes: those who move a circuit from outside.
+
+use alloc::sync::Arc;
+use core::fmt;
+
+use crate::circuit::Circuit;
+use crate::state::{Reason, State};
+use crate::sync::{AtomicBool, Ordering, fence};
+use crate::transit::Move;
+use crate::word::{HELD, Word};
+
+impl Circuit {
+    /// From any state: closed, with empty windows, backoff forgotten, a new generation.
+    ///
+    /// ```
+    /// use state_core::{Circuit, State};
+    ///
+    /// let circuit = Circuit::builder("doc").consecutive_failures(1).build()?;
+    /// circuit.acquire()?.failure();
+    /// circuit.reset();
+    /// assert_eq!(circuit.state(), State::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset(&self) {
+        self.order(State::Closed, Reason::Reset, |_| true);
+    }
+
+    /// Refuses every call until [`release`](Self::release) or [`reset`](Self::reset); never heals by itself.
+    ///
+    /// ```
+    /// use state_core::{Circuit, State};
+    ///
+    /// let circuit = Circuit::builder("doc").build()?;
+    /// circuit.force_open();
+    /// assert!(circuit.acquire().is_err());
+    /// circuit.release();
+    /// assert!(circuit.acquire().is_ok());
+    /// # Ok::<(), state_core::BuildError>(())
+    /// ```
+    pub fn force_open(&self) {
+        self.order(State::ForcedOpen, Reason::ForcedOpen, |state| {
+            state != State::ForcedOpen
+        });
+    }
+
+    /// Admits every call and records nothing, until [`release`](Self::release) or [`reset`](Self::reset).
+    pub fn disable(&self) {
+        self.order(State::Disabled, Reason::Disabled, |state| state != State::Disabled);
+    }
+
+    /// Admits every call and records it; a rule that would trip emits one
+    /// [`WouldTrip`](crate::Event::WouldTrip) event. Until [`release`](Self::release) or [`reset`](Self::reset);
+    /// called again, it starts anew.
+    pub fn metrics_only(&self) {
+        self.order(State::MetricsOnly, Reason::MetricsOnly, |_| true);
+    }
+
+    /// Ends what an operator ordered: from `ForcedOpen`, `Disabled` or `MetricsOnly` back to closed, as by
+    /// [`reset`](Self::reset). A circuit that is in none of these stays as it is. Returns whether it was.
+    pub fn release(&self) -> bool {
+        let ordered = |state| matches!(state, State::ForcedOpen | State::Disabled | State::MetricsOnly);
+        self.order(State::Closed, Reason::Released, ordered)
+    }
+
+    fn order(&self, to: State, reason: Reason, from: impl Fn(State) -> bool) -> bool {
+        loop {
+            let word = self.slot.word.load();
+            if !self.owns() || word.state() == State::Retired || !from(word.state()) {
+                return false;
+            }
+            let fresh = matches!(to, State::Closed | State::MetricsOnly);
+            let now = self.meta.plan.now();
+            let figures = if to == State::ForcedOpen {
+                self.figures_of(word, now)
+            } else {
+                <_>::default()
+            };
+            let payload = if fresh { self.meta.plan.fresh } else { 0 };
+            let streak = if to == State::ForcedOpen {
+                self.streak_of(word)
+            } else {
+                0
+            };
+            let order = Move {
+                payload,
+                figures,
+                streak,
+                ..Move::to(to, reason, now / 1_000_000)
+            };
+            if self.transit(word, order).is_ok() {
+                return true;
+            }
+        }
+    }
+
+    /// What a health probe says of the dependency: `up` or down.
+    ///
+    /// Down opens a closed or half-open circuit and holds it open while it stays down; up moves an open one to half-open
+    /// at once, where trials still decide. What an operator ordered stands above it. Only a change of what the probe
+    /// says acts: a circuit that an operator has reset stays closed while the probe goes on saying down. Several probes
+    /// take a [`ProbeLink`] each.
+    ///
+    /// ```
+    /// use state_core::{Circuit, State};
+    ///
+    /// let circuit = Circuit::builder("doc").build()?;
+    /// circuit.on_probe(false);
+    /// assert_eq!(circuit.state(), State::Open);
+    /// circuit.on_probe(true);
+    /// assert_eq!(circuit.state(), State::HalfOpen);
+    /// # Ok::<(), state_core::BuildError>(())
+    /// ```
+    pub fn on_probe(&self, up: bool) {
+        if self.owns() {
+            self.probe_says(&self.slot.line.probe_down, up);
+        }
+    }
+
+    /// A link for one of several health probes: any that is down holds the circuit open.
+    ///
+    /// ```
+    /// use state_core::{Circuit, State};
+    ///
+    /// let circuit = Circuit::builder("doc").build()?;
+    /// let (http, tcp) = (circuit.probe_link(), circuit.probe_link());
+    /// http.report(false);
+    /// tcp.report(false);
+    /// http.report(true);
+    /// assert_eq!(circuit.state(), State::Open);
+    /// tcp.report(true);
+    /// assert_eq!(circuit.state(), State::HalfOpen);
+    /// # Ok::<(), state_core::BuildError>(())
+    /// ```
+    #[must_use = "a link that is dropped says nothing any more"]
+    pub fn probe_link(&self) -> ProbeLink {
+        ProbeLink {
+            circuit: *self,
+            down: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    fn probe_says(&self, down: &AtomicBool, up: bool) {
+        if down.swap(!up, Ordering::AcqRel) != up {
+            // Nothing new.
+            return;
+        }
+        if up {
+            if self.slot.downs.fetch_sub(1, Ordering::AcqRel) == 1 {
+                let word = self.slot.word.load();
+                if word.state() == State::Open {
+                    self.half_open(word, Reason::ProbeUp);
+                }
+            }
+        } else {
+            self.slot.downs.fetch_add(1, Ordering::AcqRel);
+            // SeqCst: whoever opens or half-opens the circuit at this moment either sees the count, or this sees it.
+            fence(Ordering::SeqCst);
+            self.hold();
+        }
+    }
+
+    /// Opens the circuit and keeps it open: a probe says down.
+    #[cold]
+    pub(crate) fn hold(&self) {
+        loop {
+            let word = self.slot.word.load();
+            if !self.owns() || self.slot.downs.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            let held = match word.state() {
+                State::Open if word.payload() == HELD => return,
+                State::Open => self.slot.word.swap(word, word.with_payload(HELD)).is_ok(),
+                State::Closed | State::HalfOpen => {
+                    let now = self.meta.plan.now();
+                    let (figures, streak) = (self.figures_of(word, now), self.streak_of(word));
+                    let level = match self.period(word) {
+                        Some(period) if word.state() == State::HalfOpen => period.level,
+                        Some(_) => 0,
+                        None => continue,
+                    };
+                    let to = Move::to(State::Open, Reason::ProbeDown, now / 1_000_000);
+                    self.transit(
+                        word,
+                        Move {
+                            payload: HELD,
+                            level,
+                            figures,
+                            streak,
+                            ..to
+                        },
+                    )
+                    .is_ok()
+                }
+                _ => return,
+            };
+            if held {
+                return;
+            }
+        }
+    }
+
+    /// A probe that said down has gone: what only it held open opens for the usual time from now.
+    fn let_go(&self) {
+        if self.slot.downs.fetch_sub(1, Ordering::AcqRel) != 1 || self.policy().open_until_probe {
+            return;
+        }
+        loop {
+            let word = self.slot.word.load();
+            if !self.owns() || word.state() != State::Open || word.payload() != HELD {
+                return;
+            }
+            let Some(period) = self.period(word) else { continue };
+            let opening = self.opening(word, Reason::ProbeDown, period.level, self.meta.plan.now());
+            if self.slot.word.swap(word, word.with_payload(opening.payload)).is_ok() {
+                self.slot.line.waiters.wake_all();
+                return;
+            }
+        }
+    }
+
+    fn streak_of(&self, word: Word) -> u64 {
+        if word.is_closed() {
+            word.streak()
+        } else {
+            self.period(word).map_or(0, |period| period.streak)
+        }
+    }
+}
+
+/// One of several health probes of a circuit. See [`Circuit::probe_link`].
+///
+/// Dropped while it says down, it lets go: a circuit that only it held open stays open for the policy's open time more.
+pub struct ProbeLink {
+    circuit: Circuit,
+    down: Arc<AtomicBool>,
+}
+
+impl ProbeLink {
+    /// What the probe says: `up` or down. See [`Circuit::on_probe`].
+    pub fn report(&self, up: bool) {
+        if self.circuit.owns() {
+            self.circuit.probe_says(&self.down, up);
+        }
+    }
+}
+
+impl Drop for ProbeLink {
+    fn drop(&mut self) {
+        if self.circuit.owns() && self.down.swap(false, Ordering::AcqRel) {
+            self.circuit.let_go();
+        }
+    }
+}
+
+impl fmt::Debug for ProbeLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProbeLink")
+            .field("circuit", &self.circuit.name())
+            .field("down", &self.down.load(Ordering::Relaxed))
+            .finish()
+    }
+}

@@ -1,0 +1,121 @@
+//! A permit: the right to make one call, and the duty to say what came of it.
+
+use core::fmt;
+use core::mem::ManuallyDrop;
+
+use crate::circuit::Circuit;
+use crate::outcome::{Kind, Outcome};
+use crate::policy::OnCancel;
+use crate::totals::Count;
+use crate::word::{PAYLOAD, Word};
+
+/// The right to make one call. It settles exactly once: by [`success`](Self::success), [`failure`](Self::failure),
+/// [`record`](Self::record), or by being dropped.
+///
+/// Dropped while its thread panics it is a failure. Dropped otherwise, because the caller gave up, it is what the policy's
+/// [`on_cancel`](crate::Policy::on_cancel) says. A permit that outlives its generation changes nothing; one that is
+/// forgotten leaves a half-open circuit a trial short until the half-open time runs out.
+///
+/// ```
+/// use state_core::Circuit;
+///
+/// let circuit = Circuit::builder("doc").build()?;
+/// let permit = circuit.acquire()?;
+/// match "42".parse::<u32>() {
+///     Ok(_) => permit.success(),
+///     Err(_) => permit.failure(),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a permit that is dropped counts as a cancelled call"]
+pub struct Permit {
+    circuit: Circuit,
+    word: Word,
+    /// When it was given, in ns of the circuit's time; 0 where calls are not timed.
+    started: u64,
+}
+
+impl Permit {
+    #[inline]
+    pub(crate) fn new(circuit: Circuit, word: Word, started: u64) -> Self {
+        Self { circuit, word, started }
+    }
+
+    /// The circuit that gave it.
+    #[must_use]
+    pub fn circuit(&self) -> Circuit {
+        self.circuit
+    }
+
+    /// The call succeeded.
+    #[inline]
+    pub fn success(self) {
+        let permit = ManuallyDrop::new(self);
+        // The healthy path: closed, the same generation, nothing that one more success would change.
+        if permit.word.is_closed()
+            && permit.circuit.slot.word.load().0 == permit.word.0 & !PAYLOAD
+            && permit.circuit.meta.plan.slow_after.is_none()
+        {
+            permit.circuit.slot.totals.add(Count::Success);
+            return;
+        }
+        permit
+            .circuit
+            .settle(permit.word, permit.started, Outcome::success(), false);
+    }
+
+    /// The call failed.
+    #[inline]
+    pub fn failure(self) {
+        self.record(Outcome::failure());
+    }
+
+    /// The call came to `outcome`.
+    #[inline]
+    pub fn record(self, outcome: Outcome) {
+        if outcome.kind == Kind::Success {
+            return self.success();
+        }
+        let permit = ManuallyDrop::new(self);
+        permit.circuit.settle(permit.word, permit.started, outcome, false);
+    }
+
+    #[cold]
+    fn cancel(&self) {
+        let plan = &self.circuit.meta.plan;
+        let outcome = match plan.on_cancel {
+            _ if panicking() => Outcome::failure(),
+            OnCancel::Neutral => Outcome::neutral(),
+            OnCancel::Failure => Outcome::failure(),
+            OnCancel::SlowFailure => match plan.slow_after {
+                Some(after) if plan.now().saturating_sub(self.started) >= after => Outcome::failure(),
+                _ => Outcome::neutral(),
+            },
+        };
+        self.circuit.settle(self.word, self.started, outcome, true);
+    }
+}
+
+#[cfg(feature = "std")]
+fn panicking() -> bool {
+    std::thread::panicking()
+}
+
+#[cfg(not(feature = "std"))]
+fn panicking() -> bool {
+    false
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("circuit", &self.circuit.name())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,305 @@
+//! The way out: what an outcome changes.
+
+use crate::circuit::Circuit;
+use crate::figures::Figures;
+use crate::observer;
+use crate::outcome::{Kind, Outcome};
+use crate::plan::Store;
+use crate::ring::Lap;
+use crate::slot::Windows;
+use crate::state::{Reason, State};
+use crate::sync::{Ordering, fence};
+use crate::totals::Count;
+use crate::transit::Move;
+use crate::word::{DIRTY, MAX_STREAK, Word};
+
+/// An outcome on its way in, with what is known of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Landing {
+    pub(crate) kind: Kind,
+    pub(crate) slow: bool,
+    /// The circuit's time in ns, where the policy needs one.
+    pub(crate) now: Option<u64>,
+}
+
+impl Landing {
+    pub(crate) fn failed(self) -> bool {
+        matches!(self.kind, Kind::Failure | Kind::Throttled)
+    }
+}
+
+impl Circuit {
+    /// Settles a permit that was given under `word`.
+    #[inline(never)]
+    pub(crate) fn settle(&self, word: Word, started: u64, outcome: Outcome, cancelled: bool) {
+        let state = word.state();
+        if matches!(state, State::Disabled | State::Retired) {
+            return;
+        }
+        let current = self.slot.word.load();
+        if !current.same_period(word) {
+            // A retired slot's counters may be somebody else's by now.
+            if self.owns() {
+                self.slot.totals.add(Count::Late);
+            }
+            return;
+        }
+        let plan = &self.meta.plan;
+        let mut landing = Landing {
+            kind: outcome.kind,
+            slow: false,
+            now: None,
+        };
+        if cancelled {
+            self.slot.totals.add(Count::Cancelled);
+        }
+        if outcome.kind == Kind::Neutral {
+            self.slot.totals.add(Count::Neutral);
+            if state == State::HalfOpen {
+                self.settle_trial(word, landing);
+            }
+            return;
+        }
+        if plan.reads_clock || (plan.policy.stamp_failures && landing.failed()) {
+            let now = plan.now();
+            landing.now = Some(now);
+            landing.slow = plan
+                .slow_after
+                .is_some_and(|after| now.saturating_sub(started) >= after);
+        }
+        if landing.failed() {
+            self.note_failure(word, &mut landing, outcome);
+        }
+        let landed = if state == State::HalfOpen {
+            self.settle_trial(word, landing)
+        } else {
+            self.settle_closed(word, landing)
+        };
+        self.slot.totals.add(match landing.kind {
+            _ if !landed => Count::Late,
+            Kind::Success => Count::Success,
+            _ => Count::Failure,
+        });
+        if landed && landing.slow {
+            self.slot.totals.add(Count::Slow);
+        }
+    }
+
+    fn note_failure(&self, word: Word, landing: &mut Landing, outcome: Outcome) {
+        if let Some(hint) = outcome.retry_after {
+            let now = *landing.now.get_or_insert_with(|| self.meta.plan.now());
+            self.note_hint(word.generation(), hint, now);
+        }
+        if let Some(now) = landing.now {
+            self.stamp_failure(now);
+        }
+    }
+
+    pub(crate) fn stamp_failure(&self, now: u64) {
+        self.slot
+            .line
+            .last_failure
+            .fetch_max(now / 1_000_000 + 1, Ordering::Relaxed);
+    }
+
+    /// Records an outcome of a closed (or metrics-only) generation. `false` when that has ended.
+    fn settle_closed(&self, token: Word, landing: Landing) -> bool {
+        let generation = token.generation();
+        let bad = landing.failed() || landing.slow;
+        let Some(lap) = self.push(token, landing) else {
+            return false;
+        };
+        if bad {
+            // SeqCst: of two failures at the same time at least one must see both, or neither would trip; and of a
+            // failure and a success that finds the window clean, at least one must see the other (see `clean`).
+            fence(Ordering::SeqCst);
+        }
+        let judged = bad || self.policy().evaluate_on_every_outcome;
+        let mut word = self.slot.word.load();
+        while word.same_period(token) {
+            let payload = self.closed_payload(word, landing);
+            let next = word.with_payload(payload);
+            let tripped = if judged { self.tripped(next, landing) } else { None };
+            let done = match tripped {
+                Some((reason, figures)) if word.is_closed() => {
+                    let now = landing.now.unwrap_or_else(|| self.meta.plan.now());
+                    let opening = self.opening(word, reason, 0, now);
+                    let moved = self
+                        .transit(
+                            word,
+                            Move {
+                                streak: next.streak(),
+                                figures,
+                                ..opening
+                            },
+                        )
+                        .map(|_| ());
+                    if moved.is_ok() && landing.failed() {
+                        self.stamp_failure(now);
+                    }
+                    moved
+                }
+                _ if next == word => Ok(()),
+                _ => self.slot.word.swap(word, next),
+            };
+            match done {
+                Ok(()) => {
+                    if let Some((reason, _)) = tripped.filter(|_| !word.is_closed()) {
+                        self.would_trip(generation, reason);
+                    }
+                    break;
+                }
+                Err(now) => word = now,
+            }
+        }
+        if lap == Lap::Ended && !bad {
+            self.clean(token);
+        }
+        true
+    }
+
+    /// Tells the window; `None` when a newer generation has begun.
+    #[inline]
+    fn push(&self, token: Word, landing: Landing) -> Option<Lap> {
+        let (failed, slow) = (landing.failed(), landing.slow);
+        let generation = token.generation();
+        match (&self.slot.window, self.meta.plan.store) {
+            (Windows::Ring(ring), Store::Ring(shape)) => {
+                if failed || slow || self.slot.word.load().is_dirty() {
+                    ring.push(shape, generation, failed, slow)
+                } else {
+                    Some(Lap::Within)
+                }
+            }
+            (Windows::Tally(tally), Store::Lifetime) => {
+                tally.push_lifetime(generation, failed, slow).map(|()| Lap::Within)
+            }
+            (Windows::Tally(tally), Store::Time(slicing, _)) => {
+                let now = landing.now.unwrap_or_else(|| self.meta.plan.now());
+                tally
+                    .push_at(slicing, generation, now, failed, slow)
+                    .map(|()| Lap::Within)
+            }
+            _ => Some(Lap::Within),
+        }
+    }
+
+    /// The payload of a closed word after an outcome.
+    #[inline]
+    fn closed_payload(&self, word: Word, landing: Landing) -> u64 {
+        let plan = &self.meta.plan;
+        let streak = match landing.kind {
+            Kind::Failure if plan.policy.consecutive_failures.is_some() => (word.streak() + 1).min(MAX_STREAK),
+            Kind::Success => 0,
+            _ => word.streak(),
+        };
+        let rate = match plan.ewma {
+            None => 0,
+            Some(ewma) if landing.failed() => ewma.after_failure(word.rate()),
+            Some(ewma) => ewma.after_success(word.rate()),
+        };
+        let windowed = !matches!(plan.store, Store::None);
+        let dirty = word.is_dirty() || (windowed && (landing.failed() || landing.slow));
+        Word::closed_payload(dirty, streak, rate)
+    }
+
+    /// The rule that trips, if one does, with what the window holds.
+    fn tripped(&self, word: Word, landing: Landing) -> Option<(Reason, Figures)> {
+        let plan = &self.meta.plan;
+        let policy = &plan.policy;
+        let mut time = landing.now;
+        let now = || *time.get_or_insert_with(|| plan.now());
+        let figures = self.figures(word.generation(), now);
+        let in_a_row = policy.consecutive_failures.filter(|_| landing.kind == Kind::Failure);
+        let reason = if in_a_row.is_some_and(|n| word.streak() >= u64::from(n)) {
+            Reason::ConsecutiveFailures
+        } else if let Some(reason) = rate_rule(self, figures, plan.min_calls) {
+            reason
+        } else if landing.failed() && plan.ewma.is_some_and(|ewma| ewma.trips(word.rate())) {
+            Reason::Ewma
+        } else {
+            return None;
+        };
+        (!self.in_grace(word, landing.now)).then_some((reason, figures))
+    }
+
+    fn in_grace(&self, word: Word, now: Option<u64>) -> bool {
+        self.policy().grace.is_some_and(|grace| {
+            let now = now.unwrap_or_else(|| self.meta.plan.now()) / 1_000_000;
+            self.period(word).is_some_and(|period| {
+                period.reason != Reason::Built && now.saturating_sub(period.since) < crate::plan::millis(grace)
+            })
+        })
+    }
+
+    /// Says once a generation that a rule would have tripped.
+    #[cold]
+    fn would_trip(&self, generation: u64, rule: Reason) {
+        let line = &self.slot.line;
+        let seen = line.would_trip.load(Ordering::Acquire);
+        if seen != generation + 1
+            && line
+                .would_trip
+                .compare_exchange(seen, generation + 1, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+            && line.observed.load(Ordering::Acquire)
+        {
+            let at = core::time::Duration::from_millis(self.now_ms());
+            observer::post_would_trip(observer::WouldTrip {
+                circuit: *self,
+                rule,
+                generation,
+                at,
+            });
+        }
+    }
+
+    /// The end of a lap: if the window is full of quick successes, later ones need not be recorded.
+    ///
+    /// A handshake with a failure: this clears DIRTY, then looks at the bits again; a failure sets its bit, then looks at
+    /// DIRTY. With a fence between the two steps on either side, at least one sees the other and sets DIRTY again.
+    #[cold]
+    fn clean(&self, token: Word) {
+        let Windows::Ring(ring) = &self.slot.window else { return };
+        let generation = token.generation();
+        let word = self.slot.word.load();
+        if !word.same_period(token) || !word.is_dirty() || !ring.is_full_and_clean(generation) {
+            return;
+        }
+        if self
+            .slot
+            .word
+            .swap(word, word.with_payload(word.payload() & !DIRTY))
+            .is_err()
+        {
+            return;
+        }
+        fence(Ordering::SeqCst);
+        if !ring.is_clean(generation) {
+            let mut word = self.slot.word.load();
+            while word.same_period(token) && !word.is_dirty() {
+                match self.slot.word.swap(word, word.with_payload(word.payload() | DIRTY)) {
+                    Ok(()) => return,
+                    Err(now) => word = now,
+                }
+            }
+        }
+    }
+}
+
+/// The rate rule that `figures` trip, once they hold `min_calls`.
+pub(crate) fn rate_rule(circuit: &Circuit, figures: Figures, min_calls: u64) -> Option<Reason> {
+    let policy = circuit.policy();
+    if figures.calls < min_calls {
+        return None;
+    }
+    if let (Some(rule), Some(rate)) = (policy.failure_rate, figures.failure_rate()) {
+        if rule.trips(rate) {
+            return Some(Reason::FailureRate);
+        }
+    }
+    match (policy.slow_call_rate, figures.slow_rate()) {
+        (Some(rule), Some(rate)) if rule.rate.trips(rate) => Some(Reason::SlowCallRate),
+        _ => None,
+    }
+}

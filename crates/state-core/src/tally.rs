@@ -1,0 +1,402 @@
+//! Counting windows: everything since closing (`lifetime`), and the last span in slices (`time`).
+//!
+//! Each slice has three words: calls, failures, slow. Each is `tag | count` and is moved on by compare-and-swap, so a
+//! count can't be added to a slice of another tag. There is a set of slices for each of a few thread shards; whoever
+//! wants to know sums them up. A success writes one word of its own thread's shard.
+//!
+//! ```text
+//! lifetime   63..42 generation (22 bits) | 41..0 count
+//! time       63..52 generation (its low 12 bits) | 51..32 tick (its low 20 bits) | 31..0 count
+//! ```
+//!
+//! A tick is the clock's time divided by the length of a slice. A word of an older tag counts as empty and is rolled
+//! over; an outcome that meets a newer tick of its own generation is counted there, which is when it is applied; a newer
+//! generation turns it away. Twenty bits of tick come round again, so the full tick of the last write is kept beside:
+//! after a long silence the first write empties all slices before it counts, and a read answers empty.
+
+use alloc::boxed::Box;
+
+use crate::figures::Figures;
+use crate::sync::{AtomicU64, Ordering};
+use crate::word::is_before;
+
+const CALLS: usize = 0;
+const FAILURES: usize = 1;
+const SLOW: usize = 2;
+const WORDS: usize = 3;
+
+const LIFETIME_COUNT: u32 = 42;
+const TIME_COUNT: u32 = 32;
+const TICK_BITS: u32 = 20;
+const TICK: u64 = (1 << TICK_BITS) - 1;
+const TIME_GENERATION: u64 = (1 << 12) - 1;
+
+/// Past this silence the short ticks in the slices could be mistaken for recent ones.
+const LONG_SILENCE: u64 = 1 << 18;
+
+/// One shard: its slices on cache lines of their own.
+#[repr(align(128))]
+struct Slices(Box<[[AtomicU64; WORDS]]>);
+
+pub(crate) struct Tally {
+    shards: Box<[Slices]>,
+    last: AtomicU64,
+}
+
+/// What a time window must know of its circuit's configuration.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Slicing {
+    slice_nanos: u64,
+    reciprocal: u64,
+    buckets: u32,
+}
+
+impl Slicing {
+    pub(crate) fn new(span_nanos: u64, buckets: u32) -> Self {
+        let slice_nanos = (span_nanos / u64::from(buckets.max(1))).max(1);
+        Self {
+            slice_nanos,
+            reciprocal: u64::MAX / slice_nanos,
+            buckets,
+        }
+    }
+
+    /// `nanos / slice`, by a multiplication: the estimate is at most one too low.
+    #[inline]
+    pub(crate) fn tick(self, nanos: u64) -> u64 {
+        let mut tick = ((u128::from(nanos) * u128::from(self.reciprocal)) >> 64) as u64;
+        while nanos - tick * self.slice_nanos >= self.slice_nanos {
+            tick += 1;
+        }
+        tick
+    }
+}
+
+/// The tag that a word must carry to be counted in, and how old tags are told from new ones.
+#[derive(Clone, Copy)]
+enum Tag {
+    Lifetime(u64),
+    Time { generation: u64, tick: u64 },
+}
+
+enum Found {
+    Mine,
+    Older,
+    /// The same generation, a newer tick.
+    Later,
+    Newer,
+}
+
+impl Tag {
+    #[inline]
+    fn count_bits(self) -> u32 {
+        match self {
+            Self::Lifetime(_) => LIFETIME_COUNT,
+            Self::Time { .. } => TIME_COUNT,
+        }
+    }
+
+    #[inline]
+    fn pack(self) -> u64 {
+        match self {
+            Self::Lifetime(generation) => generation << LIFETIME_COUNT,
+            Self::Time { generation, tick } => ((generation & TIME_GENERATION) << 52) | ((tick & TICK) << TIME_COUNT),
+        }
+    }
+
+    #[inline]
+    fn judge(self, word: u64) -> Found {
+        match self {
+            Self::Lifetime(generation) => {
+                let tag = word >> LIFETIME_COUNT;
+                if tag == generation {
+                    Found::Mine
+                } else if is_before(tag, generation, 22) {
+                    Found::Older
+                } else {
+                    Found::Newer
+                }
+            }
+            Self::Time { generation, tick } => {
+                let (theirs, mine) = (word >> 52, generation & TIME_GENERATION);
+                let their_tick = (word >> TIME_COUNT) & TICK;
+                if theirs == mine && their_tick == tick & TICK {
+                    Found::Mine
+                } else if theirs == mine {
+                    if is_before(their_tick, tick & TICK, TICK_BITS) {
+                        Found::Older
+                    } else {
+                        Found::Later
+                    }
+                } else if is_before(theirs, mine, 12) {
+                    Found::Older
+                } else {
+                    Found::Newer
+                }
+            }
+        }
+    }
+}
+
+impl Tally {
+    pub(crate) fn new(shards: usize, buckets: u32) -> Self {
+        let slices = || {
+            Slices(
+                (0..buckets.max(1))
+                    .map(|_| core::array::from_fn(|_| AtomicU64::new(0)))
+                    .collect(),
+            )
+        };
+        Self {
+            shards: (0..shards.max(1)).map(|_| slices()).collect(),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn push_lifetime(&self, generation: u64, failed: bool, slow: bool) -> Option<()> {
+        self.push(0, Tag::Lifetime(generation), failed, slow)
+    }
+
+    #[inline]
+    pub(crate) fn push_at(
+        &self,
+        slicing: Slicing,
+        generation: u64,
+        nanos: u64,
+        failed: bool,
+        slow: bool,
+    ) -> Option<()> {
+        let tick = slicing.tick(nanos);
+        // Relaxed is enough to see whether the turn of the slice was noted; `turn` looks again.
+        if self.last.load(Ordering::Relaxed) < tick {
+            self.turn(tick);
+        }
+        self.push(
+            (tick % u64::from(slicing.buckets)) as usize,
+            Tag::Time { generation, tick },
+            failed,
+            slow,
+        )
+    }
+
+    #[inline]
+    fn push(&self, slice: usize, tag: Tag, failed: bool, slow: bool) -> Option<()> {
+        let shard = &self.shards[crate::shard::mine() & (self.shards.len() - 1)];
+        let words = shard.0.get(slice)?;
+        add(&words[CALLS], tag)?;
+        if failed {
+            add(&words[FAILURES], tag)?;
+        }
+        if slow {
+            add(&words[SLOW], tag)?;
+        }
+        Some(())
+    }
+
+    /// Notes that a new slice has begun. After a long silence it empties every slice first, and only then says so: a
+    /// count made after `last` moved on is never emptied, as each word is emptied only while `last` stands still.
+    #[cold]
+    fn turn(&self, tick: u64) {
+        let last = self.last.load(Ordering::Acquire);
+        if last >= tick {
+            return;
+        }
+        if tick - last >= LONG_SILENCE {
+            for word in self.shards.iter().flat_map(|shard| shard.0.iter()).flatten() {
+                let seen = word.load(Ordering::Acquire);
+                if self.last.load(Ordering::Acquire) != last {
+                    return;
+                }
+                // Only the count goes: the generation stays, the tick becomes one that is out of every window.
+                let emptied = (seen & !((1 << 52) - 1)) | ((tick.wrapping_sub(LONG_SILENCE) & TICK) << TIME_COUNT);
+                let _ = word.compare_exchange(seen, emptied, Ordering::AcqRel, Ordering::Relaxed);
+            }
+        }
+        let _ = self.last.fetch_max(tick, Ordering::AcqRel);
+    }
+
+    pub(crate) fn lifetime(&self, generation: u64) -> Figures {
+        self.sum(|word| (word >> LIFETIME_COUNT == generation).then_some(word & ((1 << LIFETIME_COUNT) - 1)))
+    }
+
+    pub(crate) fn within(&self, slicing: Slicing, generation: u64, nanos: u64) -> Figures {
+        let tick = slicing.tick(nanos);
+        let last = self.last.load(Ordering::Acquire);
+        let buckets = u64::from(slicing.buckets);
+        if tick >= last && tick - last >= buckets {
+            return Figures::default();
+        }
+        // A slice may be newer than this reading of the clock, if its writer read it later.
+        let now = tick.max(last);
+        self.sum(|word| {
+            let age = now.wrapping_sub(word >> TIME_COUNT) & TICK;
+            (word >> 52 == generation & TIME_GENERATION && age < buckets).then_some(word & 0xffff_ffff)
+        })
+    }
+
+    /// Failures and slow calls are read before calls and written after them, so a sum has never more of them.
+    fn sum(&self, count: impl Fn(u64) -> Option<u64>) -> Figures {
+        let of = |at: usize| {
+            let words = self.shards.iter().flat_map(|shard| shard.0.iter());
+            words
+                .filter_map(|words| count(words[at].load(Ordering::Acquire)))
+                .sum::<u64>()
+        };
+        let (failures, slow) = (of(FAILURES), of(SLOW));
+        Figures {
+            calls: of(CALLS).max(failures).max(slow),
+            failures,
+            slow,
+        }
+    }
+
+    /// Gives one word of an older generation this one's tag, empty, so that short tags never grow old enough to look new.
+    pub(crate) fn freshen(&self, generation: u64, time: Option<(Slicing, u64)>) {
+        let slices = self.shards[0].0.len();
+        let words = self.shards.len() * slices * WORDS;
+        let at = (generation % words as u64) as usize;
+        let word = &self.shards[at / (slices * WORDS)].0[at / WORDS % slices][at % WORDS];
+        let tag = match time {
+            None => Tag::Lifetime(generation),
+            Some((slicing, nanos)) => Tag::Time {
+                generation,
+                tick: slicing.tick(nanos).wrapping_sub(LONG_SILENCE),
+            },
+        };
+        let seen = word.load(Ordering::Acquire);
+        if seen & ((1 << tag.count_bits()) - 1) != 0 || seen >> tag.count_bits() != tag.pack() >> tag.count_bits() {
+            let older = match tag {
+                Tag::Lifetime(generation) => is_before(seen >> LIFETIME_COUNT, generation, 22),
+                Tag::Time { generation, .. } => is_before(seen >> 52, generation & TIME_GENERATION, 12),
+            };
+            if older {
+                let _ = word.compare_exchange(seen, tag.pack(), Ordering::AcqRel, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Adds one under `tag`; `None` when the word belongs to a newer generation. A full count stays full.
+#[inline]
+fn add(word: &AtomicU64, tag: Tag) -> Option<()> {
+    let full = (1 << tag.count_bits()) - 1;
+    let mut seen = word.load(Ordering::Relaxed);
+    loop {
+        let next = match tag.judge(seen) {
+            Found::Mine | Found::Later if seen & full == full => return Some(()),
+            Found::Mine | Found::Later => seen + 1,
+            Found::Older => tag.pack() + 1,
+            Found::Newer => return None,
+        };
+        // AcqRel: whoever counts after seeing this failure also sees the call it belongs to.
+        match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => return Some(()),
+            Err(now) => seen = now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_is_the_exact_quotient() {
+        for (span, buckets) in [(10_000_000_000, 10), (1_000, 3), (7, 7), (86_400_000_000_000, 256)] {
+            let slicing = Slicing::new(span, buckets);
+            let slice = span / u64::from(buckets);
+            for nanos in [
+                0,
+                1,
+                slice - 1,
+                slice,
+                slice + 1,
+                999 * slice - 1,
+                999 * slice,
+                u64::MAX / 2,
+            ] {
+                assert_eq!(slicing.tick(nanos), nanos / slice, "{nanos} / {slice}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_silence_of_any_length_leaves_the_window_empty() {
+        let slicing = Slicing::new(10_000, 10);
+        for silence in [10, 1 << 18, (1 << 20) - 1, 1 << 20, (1 << 20) + 5, 3 << 20] {
+            let tally = Tally::new(2, 10);
+            for _ in 0..4 {
+                tally.push_at(slicing, 1, 3_000, true, false);
+            }
+            let later = 3_000 + silence * 1_000;
+            assert_eq!(tally.within(slicing, 1, later).calls, 0, "read after {silence}");
+            tally.push_at(slicing, 1, later, false, false);
+            assert_eq!(
+                tally.within(slicing, 1, later),
+                Figures {
+                    calls: 1,
+                    failures: 0,
+                    slow: 0
+                },
+                "after {silence}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_slice_drops_out_whole() {
+        let slicing = Slicing::new(10_000, 10);
+        let tally = Tally::new(1, 10);
+        for tick in 0..10 {
+            tally.push_at(slicing, 1, tick * 1_000 + 999, tick == 0, false);
+        }
+        assert_eq!(
+            tally.within(slicing, 1, 9_999),
+            Figures {
+                calls: 10,
+                failures: 1,
+                slow: 0
+            }
+        );
+        assert_eq!(
+            tally.within(slicing, 1, 10_000),
+            Figures {
+                calls: 9,
+                failures: 0,
+                slow: 0
+            }
+        );
+        assert_eq!(
+            tally.within(slicing, 1, 18_999),
+            Figures {
+                calls: 1,
+                failures: 0,
+                slow: 0
+            }
+        );
+    }
+
+    #[test]
+    fn a_freshened_word_takes_no_part() {
+        let slicing = Slicing::new(10_000, 10);
+        let tally = Tally::new(1, 10);
+        for generation in 0..9_000 {
+            tally.freshen(generation, Some((slicing, 5_000)));
+            assert_eq!(
+                tally.within(slicing, generation, 5_000),
+                Figures::default(),
+                "{generation}"
+            );
+        }
+        assert_eq!(tally.push_at(slicing, 8_999, 5_000, true, true), Some(()));
+        assert_eq!(
+            tally.within(slicing, 8_999, 5_000),
+            Figures {
+                calls: 1,
+                failures: 1,
+                slow: 1
+            }
+        );
+    }
+}

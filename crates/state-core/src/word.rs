@@ -1,0 +1,216 @@
+//! The state word: everything that must change together, in 64 bits.
+//!
+//! ```text
+//! 63..61 state   60..39 generation   38..0 payload
+//!
+//! Closed, MetricsOnly   38..17 moving failure rate (22 bits of fraction) | 16..1 failures in a row | 0 DIRTY
+//! Open                  38..0  deadline in ms of the circuit's time, all ones: held
+//! HalfOpen, trials      35..27 slow | 26..18 failed | 17..9 succeeded or settled | 8..0 in flight or issued
+//! HalfOpen, ramp        35..18 failures | 17..0 calls
+//! others                0
+//! ```
+//!
+//! DIRTY says that the window must be told of a success. It is clear when no window is kept, and when a window of calls
+//! is known to be full of quick successes, so that one more changes nothing.
+
+use crate::state::State;
+use crate::sync::{AtomicU64, Ordering};
+
+pub(crate) const PAYLOAD_BITS: u32 = 39;
+pub(crate) const PAYLOAD: u64 = (1 << PAYLOAD_BITS) - 1;
+pub(crate) const GENERATION: u64 = (1 << 22) - 1;
+
+pub(crate) const DIRTY: u64 = 1;
+pub(crate) const HELD: u64 = PAYLOAD;
+
+pub(crate) const MAX_STREAK: u64 = (1 << 16) - 1;
+const STREAK_AT: u32 = 1;
+const RATE_AT: u32 = 17;
+
+pub(crate) const MAX_TRIALS: u64 = (1 << 9) - 1;
+pub(crate) const MAX_RAMP: u64 = (1 << 18) - 1;
+
+/// One value of the state word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Word(pub(crate) u64);
+
+impl Word {
+    pub(crate) const fn new(state: State, generation: u64, payload: u64) -> Self {
+        Self(((state.number() as u64) << 61) | ((generation & GENERATION) << PAYLOAD_BITS) | (payload & PAYLOAD))
+    }
+
+    #[inline]
+    pub(crate) const fn state(self) -> State {
+        State::from_code(self.0 >> 61)
+    }
+
+    #[inline]
+    pub(crate) const fn is_closed(self) -> bool {
+        self.0 >> 61 == 0
+    }
+
+    #[inline]
+    pub(crate) const fn generation(self) -> u64 {
+        (self.0 >> PAYLOAD_BITS) & GENERATION
+    }
+
+    #[inline]
+    pub(crate) const fn payload(self) -> u64 {
+        self.0 & PAYLOAD
+    }
+
+    /// Whether both words belong to the same generation of the same state.
+    #[inline]
+    pub(crate) const fn same_period(self, other: Self) -> bool {
+        self.0 >> PAYLOAD_BITS == other.0 >> PAYLOAD_BITS
+    }
+
+    #[inline]
+    pub(crate) const fn with_payload(self, payload: u64) -> Self {
+        Self((self.0 & !PAYLOAD) | (payload & PAYLOAD))
+    }
+
+    /// The word of the next generation.
+    pub(crate) const fn next(self, state: State, payload: u64) -> Self {
+        Self::new(state, self.generation() + 1, payload)
+    }
+
+    pub(crate) const fn is_dirty(self) -> bool {
+        self.0 & DIRTY != 0
+    }
+
+    pub(crate) const fn streak(self) -> u64 {
+        (self.0 >> STREAK_AT) & MAX_STREAK
+    }
+
+    pub(crate) const fn rate(self) -> u64 {
+        self.payload() >> RATE_AT
+    }
+
+    pub(crate) const fn closed_payload(dirty: bool, streak: u64, rate: u64) -> u64 {
+        (rate << RATE_AT) | (streak << STREAK_AT) | dirty as u64
+    }
+
+    pub(crate) const fn trials(self) -> Trials {
+        let p = self.payload();
+        Trials {
+            issued: p & MAX_TRIALS,
+            settled: (p >> 9) & MAX_TRIALS,
+            failed: (p >> 18) & MAX_TRIALS,
+            slow: (p >> 27) & MAX_TRIALS,
+        }
+    }
+
+    pub(crate) const fn ramp(self) -> Ramped {
+        let p = self.payload();
+        Ramped {
+            calls: p & MAX_RAMP,
+            failures: (p >> 18) & MAX_RAMP,
+        }
+    }
+}
+
+/// The half-open payload when trials decide. With trials in a row `issued` is what is in flight and `settled` is what
+/// succeeded; in a batch `issued` counts all admitted and `settled` all that came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trials {
+    pub(crate) issued: u64,
+    pub(crate) settled: u64,
+    pub(crate) failed: u64,
+    pub(crate) slow: u64,
+}
+
+impl Trials {
+    pub(crate) const fn pack(self) -> u64 {
+        self.issued | (self.settled << 9) | (self.failed << 18) | (self.slow << 27)
+    }
+}
+
+/// The half-open payload of a ramp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ramped {
+    pub(crate) calls: u64,
+    pub(crate) failures: u64,
+}
+
+impl Ramped {
+    pub(crate) const fn pack(self) -> u64 {
+        self.calls | (self.failures << 18)
+    }
+}
+
+/// The atomic that holds a [`Word`].
+pub(crate) struct StateWord(AtomicU64);
+
+impl StateWord {
+    pub(crate) fn new(word: Word) -> Self {
+        Self(AtomicU64::new(word.0))
+    }
+
+    /// Acquire: pairs with the release half of [`swap`](Self::swap), so that whoever sees a generation also sees the
+    /// record of it, which its maker had prepared before.
+    #[inline]
+    pub(crate) fn load(&self) -> Word {
+        Word(self.0.load(Ordering::Acquire))
+    }
+
+    /// Replaces `from` by `to` in one step, or says what stood there. Release: publishes the prepared record and every
+    /// window write that led to this decision. Acquire, also on failure: the caller goes on from what it found.
+    #[inline]
+    pub(crate) fn swap(&self, from: Word, to: Word) -> Result<(), Word> {
+        self.0
+            .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire)
+            .map(|_| ())
+            .map_err(Word)
+    }
+}
+
+/// Whether generation `a` came before generation `b`, on the circle of `bits` bits.
+#[inline]
+pub(crate) const fn is_before(a: u64, b: u64, bits: u32) -> bool {
+    let distance = b.wrapping_sub(a) & ((1 << bits) - 1);
+    distance != 0 && distance < 1 << (bits - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_do_not_touch_each_other() {
+        let word = Word::new(
+            State::MetricsOnly,
+            GENERATION,
+            Word::closed_payload(true, MAX_STREAK, (1 << 22) - 1),
+        );
+        assert_eq!(word.state(), State::MetricsOnly);
+        assert_eq!(word.generation(), GENERATION);
+        assert!(word.is_dirty());
+        assert_eq!(word.streak(), MAX_STREAK);
+        assert_eq!(word.rate(), (1 << 22) - 1);
+        let next = word.next(State::Open, HELD);
+        assert_eq!(
+            (next.state(), next.generation(), next.payload()),
+            (State::Open, 0, HELD)
+        );
+        let trials = Trials {
+            issued: 511,
+            settled: 1,
+            failed: 510,
+            slow: 2,
+        };
+        assert_eq!(Word::new(State::HalfOpen, 7, trials.pack()).trials(), trials);
+        let ramped = Ramped {
+            calls: MAX_RAMP,
+            failures: 5,
+        };
+        assert_eq!(Word::new(State::HalfOpen, 7, ramped.pack()).ramp(), ramped);
+    }
+
+    #[test]
+    fn before_is_a_half_circle() {
+        assert!(is_before(GENERATION, 0, 22));
+        assert!(!is_before(0, GENERATION, 22));
+        assert!(!is_before(5, 5, 22));
+    }
+}
