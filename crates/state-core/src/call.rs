@@ -50,7 +50,7 @@ impl Circuit {
     {
         Call {
             circuit: *self,
-            call: Some((call, C::into_call)),
+            start: Some((call, C::into_call)),
             running: None,
             permit: None,
         }
@@ -133,7 +133,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct Call<C, F> {
         circuit: Circuit,
-        call: Option<(C, fn(C) -> F)>,
+        start: Option<(C, fn(C) -> F)>,
         #[pin]
         running: Option<F>,
         permit: Option<Permit>,
@@ -151,7 +151,7 @@ where
     /// When it is polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Some((call, start)) = this.call.take() {
+        if let Some((call, start)) = this.start.take() {
             *this.permit = Some(this.circuit.acquire().map_err(CallError::Refused)?);
             this.running.set(Some(start(call)));
         }

@@ -48,7 +48,6 @@ pub struct Circuit {
 
 impl Circuit {
     /// Starts a circuit called `name` (1 to 256 bytes; it stands in errors, logs and metrics).
-    #[must_use]
     pub fn builder(name: impl Into<String>) -> CircuitBuilder {
         CircuitBuilder {
             name: name.into(),
@@ -112,7 +111,7 @@ impl Circuit {
         self.meta.plan.now() / 1_000_000
     }
 
-    /// A number in [0, 1), by the generator SplitMix64 (Steele, Lea and Flood, 2014).
+    /// A number in [0, 1), by the generator `SplitMix64` (Steele, Lea and Flood, 2014).
     pub(crate) fn random(&self) -> f64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut z = self

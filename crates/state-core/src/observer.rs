@@ -11,7 +11,7 @@ use crate::state::{Reason, State};
 /// Observers run on a thread of their own, away from the calls: a slow observer delays no call (but the observers after
 /// it), one that panics is caught and counted ([`Snapshot::observer_panics`](crate::Snapshot::observer_panics)). Up to 65,536 events wait for slow
 /// observers; beyond, events are lost and counted ([`lost_events`](crate::lost_events)). Without the feature `std` there is no such thread: call
-/// [`deliver_events`](crate::deliver_events) now and then.
+/// `deliver_events` now and then.
 ///
 /// Every `Fn(&Event)` is one.
 ///

@@ -83,8 +83,8 @@ impl Circuit {
             };
             let order = Move {
                 payload,
-                figures,
                 streak,
+                figures,
                 ..Move::to(to, reason, now / 1_000_000)
             };
             if self.transit(word, order).is_ok() {

@@ -57,6 +57,7 @@ const ONE: u64 = 1 << 22;
 
 impl Ewma {
     fn new(rule: crate::policy::EwmaRule) -> Self {
+        #[allow(clippy::cast_sign_loss, reason = "checked to be in [0, 1)")]
         let fixed = |x: f64| (x * ONE as f64 + 0.5) as u64;
         Self {
             above: fixed(rule.above),
@@ -89,6 +90,7 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    #[allow(clippy::needless_pass_by_value, reason = "read at the call site as what it is")]
     fn fail(&self, field: &'static str, value: impl ToString, problem: impl Into<String>) -> BuildError {
         BuildError {
             circuit: self.circuit.into(),

@@ -35,6 +35,7 @@ use crate::window::Window;
     derive(serde::Serialize, serde::Deserialize),
     serde(default, deny_unknown_fields)
 )]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Policy {
     pub(crate) consecutive_failures: Option<u32>,
     pub(crate) failure_rate: Option<Threshold>,
@@ -276,7 +277,7 @@ macro_rules! setters {
             })*
         }
         impl crate::CircuitBuilder {
-            $($(#[$doc])* #[must_use] pub fn $name(mut self $(, $arg: $ty)*) -> Self {
+            $($(#[$doc])* pub fn $name(mut self $(, $arg: $ty)*) -> Self {
                 let $policy = &mut self.policy;
                 $set
                 self

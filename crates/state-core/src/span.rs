@@ -1,7 +1,7 @@
 //! Durations in configuration: a number of seconds, or text such as `"250 ms"`, `"30s"`, `"5 min"`, `"1h"`.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
@@ -82,11 +82,11 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 pub(crate) mod optional {
     //! The same where there may be none.
 
-    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, Span, ToString, text};
+    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, Span, text};
 
     #[allow(clippy::ref_option, reason = "the shape serde asks for")]
     pub(crate) fn serialize<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-        span.map(|span| text(span).to_string()).serialize(serializer)
+        span.map(text).serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

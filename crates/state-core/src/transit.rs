@@ -124,6 +124,7 @@ impl Circuit {
     }
 
     /// How long to stay open, in nanoseconds, with backoff and jitter.
+    #[allow(clippy::cast_sign_loss, reason = "a product of positive numbers")]
     fn open_time(&self, level: u64) -> u64 {
         let policy = self.policy();
         let base = millis(policy.open_for) * 1_000_000;
