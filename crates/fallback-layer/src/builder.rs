@@ -186,15 +186,25 @@ where
     /// # let _: FallbackLayer<u64, String, _> = layer;
     /// # Ok::<(), fallback_layer::ConfigError>(())
     /// ```
-    pub fn cached<Key>(
+    ///
+    /// An `Option` is for [`cached_if`](Self::cached_if). Here it does not compile, because `None` would be one more key,
+    /// shared by all requests that have none:
+    ///
+    /// ```compile_fail,E0283
+    /// use fallback_layer::FallbackLayer;
+    ///
+    /// let layer = FallbackLayer::<String, String>::new().cached(|path| path.strip_prefix("/public").map(str::to_owned));
+    /// ```
+    pub fn cached<Key, Made>(
         self,
-        key: impl Fn(&Req) -> Key + Send + Sync + 'static,
+        key: impl Fn(&Req) -> Made + Send + Sync + 'static,
     ) -> WithStep<Req, Resp, C, Cached<Req, Key, Resp>, K, V>
     where
+        Made: Into<Option<Key>>,
         Key: Hash + Eq + Send + Sync + 'static,
         Resp: Clone + Send + Sync + 'static,
     {
-        self.cached_if(move |request| Some(key(request)))
+        self.cached_if(move |request| key(request).into())
     }
 
     /// As [`cached`](Self::cached), for requests of which only some have a key: `None` is neither stored nor answered.

@@ -4,12 +4,15 @@
 mod support;
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fallback_layer::{CloneRequest, FallbackLayer};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use support::{BoxError, Broken, Script, failing, refused};
 use tower::{Layer, ServiceExt};
+
+/// One test at a time: tracing remembers for the whole process which events nobody wants.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Runs `calls` with a recorder and a subscriber of its own: the counters by name and labels, and the log.
 fn observed(calls: impl Future<Output = ()>) -> (Vec<(String, u64)>, String) {
@@ -23,6 +26,7 @@ fn observed(calls: impl Future<Output = ()>) -> (Vec<(String, u64)>, String) {
             Ok(())
         }
     }
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -186,7 +190,10 @@ fn nothing_is_seen_of_a_call_that_succeeds_or_is_none_of_the_steps_business() {
 #[test]
 fn a_recorder_that_is_installed_late_is_found() {
     let layer = FallbackLayer::new().respond(|_, _| "sorry");
-    tokio_test::block_on(layer.layer(failing(|| Broken("down").into())).oneshot(1)).unwrap();
+    {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        tokio_test::block_on(layer.layer(failing(|| Broken("down").into())).oneshot(1)).unwrap();
+    }
     let (counters, _) = observed(async {
         layer.layer(failing(|| Broken("down").into())).oneshot(1).await.unwrap();
     });
