@@ -1,0 +1,198 @@
+//! The chain that answers a chat: primary provider, backup providers, last good answer, rule, static message.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use concurrency_layer::ConcurrencyLayer;
+use fallback_layer::{BoxError, Degraded, FallbackLayer};
+use http_body_util::{BodyExt, Limited};
+use tower::util::BoxCloneSyncService;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+
+use crate::answer;
+use crate::chat::Chat;
+use crate::config::{Config, Fallback, Provider};
+use crate::upstream::{self, HttpClient, Upstream};
+
+/// Which step answered: `primary`, `backup`, `cache`, `rule` or `static`.
+pub(crate) const ANSWERED_BY: HeaderName = HeaderName::from_static("x-fusebox-answered-by");
+/// Which provider the answer comes from, where it comes from one.
+pub(crate) const PROVIDER: HeaderName = HeaderName::from_static("x-fusebox-provider");
+/// What kept the primary provider from answering.
+pub(crate) const CAUSE: HeaderName = HeaderName::from_static("x-fusebox-cause");
+
+/// What of a provider's head is handed on: what tells of the answer, not of the connection or the provider's cookies.
+const HANDED_ON: [HeaderName; 3] = [
+    header::CONTENT_TYPE,
+    header::RETRY_AFTER,
+    HeaderName::from_static("x-request-id"),
+];
+/// The longest answer that is read before it goes out.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// The longest answer that is kept as a last good one.
+const MAX_KEPT: usize = 256 * 1024;
+const BACKUP: &str = "backup";
+
+pub(crate) type Chain = BoxCloneSyncService<Request<Chat>, Response<Body>, BoxError>;
+
+/// Builds it. All clones share circuits, limits and the kept answers.
+///
+/// # Errors
+///
+/// When a provider's address or a number of the fallback cannot be used.
+pub(crate) fn chain(config: &Config) -> Result<Chain, BoxError> {
+    let client = upstream::client()?;
+    let mut services = config.providers.iter().enumerate().map(|(place, provider)| {
+        let step = if place == 0 { "primary" } else { BACKUP };
+        asked(client.clone(), provider, step)
+    });
+    let primary = services.next().ok_or("there is no provider")??;
+    let backups = services.collect::<Result<Vec<_>, _>>()?;
+    let Fallback {
+        cache_entries,
+        max_age,
+        rules,
+        message,
+    } = &config.fallback;
+    let (rules, message) = (Arc::clone(rules), Arc::clone(message));
+
+    // A backup gets the same chat: one more reference, and only when it is asked.
+    let fallback = FallbackLayer::http()
+        .keep_with_restore(
+            |request: &Request<Chat>| request.body().clone(),
+            |chat| Some(Request::new(chat.clone())),
+        )
+        .service(in_turn(backups))
+        .named(BACKUP)
+        .cached_http(|request| Some(request.body().key()), Body::new)
+        .named("cache")
+        .max_age(*max_age)
+        .max_entries(*cache_entries)
+        .max_body(MAX_KEPT)
+        .respond_if(move |chat, _| {
+            let prompt = chat.prompt().to_lowercase();
+            let rule = rules.iter().find(|rule| prompt.contains(&rule.contains))?;
+            Some(answer::response(chat.model(), &rule.answer, chat.stream()))
+        })
+        .named("rule")
+        .respond(move |chat, _| answer::response(chat.model(), &message, chat.stream()))
+        .named("static")
+        .build()?;
+
+    let service = ServiceBuilder::new()
+        .map_response(signed)
+        .layer(fallback)
+        .service(primary);
+    Ok(BoxCloneSyncService::new(service))
+}
+
+/// One provider behind its circuit and its limit.
+fn asked(client: HttpClient, provider: &Provider, step: &'static str) -> Result<Chain, BoxError> {
+    let name = HeaderValue::try_from(&provider.name)?;
+    let service = ServiceBuilder::new()
+        .and_then(move |answer| usable(answer, step, name.clone()))
+        .layer(ConcurrencyLayer::body_long(provider.limit))
+        .service(Upstream::new(client, provider)?);
+    Ok(BoxCloneSyncService::new(service))
+}
+
+/// The backups as one: each is asked when those before it have failed.
+fn in_turn(backups: Vec<Chain>) -> Chain {
+    let backups: Arc<[Chain]> = backups.into();
+    BoxCloneSyncService::new(service_fn(move |request: Request<Chat>| {
+        let backups = Arc::clone(&backups);
+        async move {
+            let mut last = BoxError::from("there is no other provider");
+            for backup in backups.iter() {
+                match backup.clone().oneshot(Request::new(request.body().clone())).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        }
+    }))
+}
+
+/// The answer of a provider, as it goes out; or an error where another may do better.
+///
+/// The provider's circuit stands further in: it sees status and body before they become an error here. A stream goes out
+/// as it comes; any other answer is read to its end first, so that one that breaks off can still be replaced.
+async fn usable<B>(answer: Response<B>, step: &'static str, provider: HeaderValue) -> Result<Response<Body>, BoxError>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (head, body) = answer.into_parts();
+    if is_the_providers_fault(head.status) {
+        return Err(format!("the provider answered {}", head.status).into());
+    }
+    let kind = head.headers.get(header::CONTENT_TYPE);
+    let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let body = if is_stream {
+        Body::new(body)
+    } else {
+        Body::from(Limited::new(body, MAX_ANSWER).collect().await?.to_bytes())
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    let handed_on = HANDED_ON
+        .into_iter()
+        .filter_map(|name| head.headers.get(&name).map(|value| (name, value.clone())));
+    response.headers_mut().extend(handed_on.collect::<HeaderMap>());
+    response
+        .headers_mut()
+        .insert(ANSWERED_BY, HeaderValue::from_static(step));
+    response.headers_mut().insert(PROVIDER, provider);
+    Ok(response)
+}
+
+/// Whether another provider may do better: this one is broken, busy, or does not know the gateway's key. What the asker
+/// did wrong goes back to the asker.
+fn is_the_providers_fault(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::UNAUTHORIZED
+                | StatusCode::PAYMENT_REQUIRED
+                | StatusCode::FORBIDDEN
+                | StatusCode::REQUEST_TIMEOUT
+        )
+}
+
+/// Writes into the head which step answered.
+fn signed(mut response: Response<Body>) -> Response<Body> {
+    let Some(degraded) = response.extensions().get::<Degraded>().copied() else {
+        return response;
+    };
+    let headers = response.headers_mut();
+    headers.insert(ANSWERED_BY, HeaderValue::from_static(degraded.step));
+    headers.insert(CAUSE, HeaderValue::from_static(degraded.cause.as_str()));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_asker_did_wrong_goes_back_to_the_asker() {
+        for (status, fault) in [
+            (200, false),
+            (400, false),
+            (404, false),
+            (401, true),
+            (429, true),
+            (500, true),
+            (503, true),
+        ] {
+            assert_eq!(
+                is_the_providers_fault(StatusCode::from_u16(status).unwrap()),
+                fault,
+                "{status}"
+            );
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! From the text of a file to a [`Config`]: names, ranges, and what must fit together.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, Uri};
+use concurrency_layer::Limit;
+use state_core::{Circuit, Window};
+
+use super::source::{ConfigError, Field, Place, Source};
+use super::table::{CallsOrTime, Table};
+use super::{Config, DRAIN, Fallback, LISTEN, MESSAGE, Provider, Rule};
+use crate::token::Token;
+
+const YEAR: Duration = Duration::from_hours(365 * 24);
+const MS: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_hours(1);
+const MAX_PROVIDERS: usize = 16;
+
+type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Reads a whole file. `variables` is the environment.
+pub(super) fn config(
+    name: &str,
+    text: &str,
+    variables: impl Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
+    let mut file = Source { name, text }.parse()?;
+    let listen = listen(&mut file)?;
+    let admin_token = admin_token(&mut file, &variables)?;
+    let drain = or(file.time("drain", Duration::ZERO..=HOUR)?, DRAIN);
+    let providers = providers(&mut file, &variables)?;
+    let fallback = fallback(file.table("fallback")?.named("fallback"))?;
+    file.done()?;
+    Ok(Config {
+        listen,
+        admin_token,
+        drain,
+        providers,
+        fallback,
+    })
+}
+
+fn or<T>(field: Option<Field<'_, T>>, default: T) -> T {
+    field.map_or(default, |field| field.value)
+}
+
+fn listen(file: &mut Table<'_>) -> Result<SocketAddr, ConfigError> {
+    let Some(written) = file.text("listen")? else {
+        return Ok(LISTEN);
+    };
+    let address = written.convert(|text| {
+        text.parse()
+            .map_err(|_| "is no address to listen on; write it as \"127.0.0.1:8080\" or \"[::1]:8080\"")
+    })?;
+    Ok(address.value)
+}
+
+fn admin_token(file: &mut Table<'_>, variables: Variables<'_>) -> Result<Option<Token>, ConfigError> {
+    let here = file.text("admin_token")?;
+    let elsewhere = file.text("admin_token_env")?;
+    let (token, field) = match (here, elsewhere) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(field)) => return Err(field.wrong("stands beside admin_token; give only one of them")),
+        (Some(field), None) => (field.value.clone(), field),
+        (None, Some(field)) => (variable(&field, variables)?, field),
+    };
+    Token::new(&token)
+        .map(Some)
+        .map_err(|problem| field.place().wrong_secret(problem))
+}
+
+fn variable(field: &Field<'_, String>, variables: Variables<'_>) -> Result<String, ConfigError> {
+    let found = variables(&field.value).filter(|value| !value.is_empty());
+    found.ok_or_else(|| field.wrong("names an environment variable that is not set; set it, or remove this line"))
+}
+
+fn providers(file: &mut Table<'_>, variables: Variables<'_>) -> Result<Vec<Provider>, ConfigError> {
+    let tables = file.tables("provider")?;
+    if tables.is_empty() || tables.len() > MAX_PROVIDERS {
+        let problem = format!(
+            "there are {} providers; write 1 to {MAX_PROVIDERS}, each as [[provider]]",
+            tables.len()
+        );
+        return Err(file.wrong(problem));
+    }
+    let mut providers: Vec<Provider> = Vec::new();
+    for table in tables {
+        provider(table.named("provider"), variables, &mut providers)?;
+    }
+    Ok(providers)
+}
+
+fn provider(mut table: Table<'_>, variables: Variables<'_>, others: &mut Vec<Provider>) -> Result<(), ConfigError> {
+    let Some(name) = table.text("name")? else {
+        return Err(table.wrong("name is missing; give it one, for instance name = \"openai\""));
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !name.value.chars().all(plain) || name.value.len() > 64 {
+        return Err(name.wrong("is not allowed; use up to 64 letters, digits, '-', '_' and '.'"));
+    }
+    if others.iter().any(|other| other.name == name.value) {
+        return Err(name.wrong("is the name of another provider too; give each a name of its own"));
+    }
+    let name = name.value;
+    let mut table = table.named(&format!("provider \"{name}\""));
+    let Some(url) = table.text("url")? else {
+        return Err(table.wrong("url is missing; write for instance url = \"https://api.openai.com/v1\""));
+    };
+    let url = url.convert(|url| base(url))?.value;
+    let api_key = match table.text("api_key_env")? {
+        None => None,
+        Some(field) => Some(api_key(&field, variables)?),
+    };
+    let timeout = or(table.time("timeout", MS..=HOUR)?, Duration::from_secs(30));
+    let models = table.texts("models")?;
+    let circuit = circuit(&name, table.table("circuit")?.named(&format!("circuit \"{name}\"")))?;
+    let limit = limit(&name, table.table("limit")?.named(&format!("limit \"{name}\"")))?;
+    table.done()?;
+    others.push(Provider {
+        name,
+        url,
+        api_key,
+        models,
+        timeout,
+        circuit,
+        limit,
+    });
+    Ok(())
+}
+
+fn base(url: &str) -> Result<Uri, &'static str> {
+    let wrong = "is no base URL; write it as \"https://api.openai.com/v1\", http or https, without a query";
+    let uri: Uri = url.trim_end_matches('/').parse().map_err(|_| wrong)?;
+    let scheme_is_known = matches!(uri.scheme_str(), Some("http" | "https"));
+    let has_host = uri.host().is_some_and(|host| !host.is_empty());
+    let has_user = uri
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'));
+    if has_user {
+        return Err("has a user in it, which is not sent; put the key into the variable that api_key_env names");
+    }
+    if scheme_is_known && has_host && uri.query().is_none() {
+        Ok(uri)
+    } else {
+        Err(wrong)
+    }
+}
+
+fn api_key(field: &Field<'_, String>, variables: Variables<'_>) -> Result<HeaderValue, ConfigError> {
+    let key = variable(field, variables)?;
+    let header = HeaderValue::try_from(format!("Bearer {key}"));
+    let mut header = header.map_err(|_| field.wrong("names a variable whose value cannot stand in a header"))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// Where the fields stand that a builder of the library may complain about.
+struct Places<'a>(BTreeMap<&'static str, Place<'a>>);
+
+impl<'a> Places<'a> {
+    fn note<T>(&mut self, field: &'static str, value: Option<&Field<'a, T>>) {
+        if let Some(value) = value {
+            self.0.insert(field, value.place().clone());
+        }
+    }
+}
+
+fn circuit(name: &str, mut table: Table<'_>) -> Result<Circuit, ConfigError> {
+    let mut places = Places(BTreeMap::new());
+    let mut builder = Circuit::builder(name);
+
+    let consecutive = table.whole("consecutive_failures", 1..=65_535_u32)?;
+    places.note("consecutive_failures", consecutive.as_ref());
+    if let Some(n) = &consecutive {
+        builder = builder.consecutive_failures(n.value);
+    }
+    let rate = table.share("failure_rate")?;
+    places.note("failure_rate", rate.as_ref());
+    if let Some(rate) = &rate {
+        builder = builder.failure_rate_above(rate.value);
+    }
+    let slow_rate = table.share("slow_rate")?;
+    let slow_after = table.time("slow_after", MS..=HOUR)?;
+    places.note("slow_call_rate", slow_rate.as_ref());
+    match (&slow_rate, &slow_after) {
+        (Some(rate), Some(after)) => builder = builder.slow_call_rate_above(rate.value, after.value),
+        (Some(rate), None) => return Err(rate.wrong("needs slow_after beside it: from when on is a call slow?")),
+        (None, Some(after)) => return Err(after.wrong("needs slow_rate beside it: which share of slow calls trips?")),
+        (None, None) => {}
+    }
+    let window = table.whole_or_time("window", 1..=1_000_000, MS..=YEAR)?;
+    let min_calls = table.whole("min_calls", 1..=1_000_000_u32)?;
+    if (consecutive.is_some() && rate.is_none() && slow_rate.is_none())
+        && let Some(unused) = window
+            .as_ref()
+            .map(Field::place)
+            .or(min_calls.as_ref().map(Field::place))
+    {
+        return Err(unused.wrong("is used by no rule here; add failure_rate or slow_rate, or remove this line"));
+    }
+    if let (Some(min), Some(CallsOrTime::Calls(calls))) = (
+        &min_calls,
+        window
+            .as_ref()
+            .map_or(Some(CallsOrTime::Calls(100)), |field| Some(field.value)),
+    ) && min.value > calls
+    {
+        return Err(min.wrong(format!(
+            "is more than the window of {calls} calls; set it to at most {calls}"
+        )));
+    }
+    places.note("window", window.as_ref());
+    if let Some(window) = window {
+        builder = builder.window(match window.value {
+            CallsOrTime::Calls(calls) => Window::calls(calls),
+            CallsOrTime::Time(span) => Window::time(span),
+        });
+    }
+    places.note("min_calls", min_calls.as_ref());
+    if let Some(min) = min_calls {
+        builder = builder.min_calls(min.value);
+    }
+    let open_for = table.time("open_for", MS..=YEAR)?;
+    places.note("open_for", open_for.as_ref());
+    if let Some(open_for) = open_for {
+        builder = builder.open_for(open_for.value);
+    }
+    let trials = table.whole("trials", 1..=511_u32)?;
+    places.note("trials", trials.as_ref());
+    if let Some(trials) = trials {
+        builder = builder.trials(trials.value);
+    }
+    // What the checks above do not know, the builder does: its word is said where the field stands.
+    let built = builder.build().map_err(|error| match places.0.get(error.field()) {
+        Some(place) => place.wrong(error.problem()),
+        None => table.wrong(format!("{} = {} {}", error.field(), error.value(), error.problem())),
+    })?;
+    table.done()?;
+    Ok(built)
+}
+
+fn limit(name: &str, mut table: Table<'_>) -> Result<Limit, ConfigError> {
+    let in_flight = or(table.whole("max_in_flight", 1..=1_000_000_u32)?, 32);
+    let queue = table.whole("queue", 0..=1_000_000_u32)?;
+    let max_wait = table.time("max_wait", MS..=HOUR)?;
+    let waiting = queue.as_ref().map_or(64, |queue| queue.value);
+    if let (0, Some(wait)) = (waiting, &max_wait) {
+        return Err(wait.wrong("says how long to wait in a queue, and queue = 0 is none; remove one of the two lines"));
+    }
+    let mut builder = Limit::fixed(in_flight).name(name);
+    if waiting > 0 {
+        builder = builder.queue(waiting, or(max_wait, Duration::from_secs(2)));
+    }
+    let built = builder.build().map_err(|error| table.wrong(error.to_string()))?;
+    table.done()?;
+    Ok(built)
+}
+
+fn fallback(mut table: Table<'_>) -> Result<Fallback, ConfigError> {
+    let cache_entries = or(table.whole("cache_entries", 1..=1_000_000_u64)?, 1_000);
+    let max_age = or(table.time("max_age", MS..=YEAR)?, Duration::from_mins(10));
+    let message = or(table.text("message")?, MESSAGE.to_owned());
+    let mut rules = Vec::new();
+    for (index, rule) in table.tables("rule")?.into_iter().enumerate() {
+        let mut rule = rule.named(&format!("fallback rule {}", index + 1));
+        let contains = rule.text("contains")?;
+        let answer = rule.text("answer")?;
+        let (Some(contains), Some(answer)) = (contains, answer) else {
+            return Err(rule.wrong("contains or answer is missing; write both, for instance contains = \"price\""));
+        };
+        rule.done()?;
+        rules.push(Rule {
+            contains: contains.value.to_lowercase(),
+            answer: answer.value,
+        });
+    }
+    table.done()?;
+    Ok(Fallback {
+        cache_entries,
+        max_age,
+        rules: rules.into(),
+        message: message.into(),
+    })
+}

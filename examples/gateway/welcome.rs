@@ -1,0 +1,92 @@
+//! What the gateway says when it starts: what to try, in lines that can be pasted.
+
+use std::net::SocketAddr;
+
+use crate::config::Config;
+use crate::demo::{DemoProvider, Fault};
+
+pub(crate) const ENDPOINTS: &str = "\
+Fusebox gateway
+
+POST /v1/chat/completions                        a chat completion; with \"stream\": true as server-sent events
+GET  /health/circuit-breakers                    every circuit
+GET  /health/limits                              every concurrency limit
+GET  /metrics                                    for Prometheus
+POST /admin/circuit-breakers/{name}/{action}     reset, force-open, disable, metrics-only, release
+GET  /demo/providers                             the built-in providers (without --config)
+POST /demo/providers/{name}/fault/{fault}        none, errors, throttle, slow, hang, broken_stream, refuse
+";
+
+/// The text for a gateway with built-in providers.
+pub(crate) fn demo(address: SocketAddr, providers: &[DemoProvider]) -> String {
+    let asked: Vec<_> = providers
+        .iter()
+        .map(|provider| format!("{} ({})", provider.name, provider.address))
+        .collect();
+    let (asked, faults) = (asked.join(", "), Fault::names());
+    format!(
+        r#"Fusebox gateway on http://{address}
+It asks, in this order: {asked};
+then the last good answer for the same prompt, then a rule, then a static message.
+
+Try it, in another terminal:
+
+  G=http://{address}
+  ask() {{ curl -si $G/v1/chat/completions -d '{{"model":"demo","messages":[{{"role":"user","content":"'"$1"'"}}]}}'; echo; }}
+  break_it() {{ curl -s -X POST $G/demo/providers/$1/fault/$2; }}
+  circuits() {{ curl -s $G/health/circuit-breakers; }}
+
+  1. All is well                    ask "Why do fuses blow?"
+     the primary answers            x-fusebox-answered-by: primary
+  2. Break the primary              break_it primary errors
+                                    for i in 1 2 3 4; do ask "Why do fuses blow?"; done
+     the backup answers             x-fusebox-answered-by: backup
+     after 3 failures the           circuits
+     primary's circuit is open      "primary": {{ .. "state": "open", "reason": "consecutive_failures" .. }}
+     and is not asked any more      x-fusebox-cause: refusal (it was: error)
+  3. Break all three                for p in primary backup spare; do break_it $p errors; done
+     the answer from step 1         ask "Why do fuses blow?"       x-fusebox-answered-by: cache
+     a rule knows the word          ask "What is a fuse?"          x-fusebox-answered-by: rule
+     nobody knows                   ask "What is love?"            x-fusebox-answered-by: static
+  4. Heal them                      for p in primary backup spare; do break_it $p none; done
+     5 s later, two trials          ask "Why do fuses blow?"; ask "Why do fuses blow?"; circuits
+     close the circuit              "primary": {{ .. "state": "closed", "reason": "trials_succeeded" .. }}
+     or at once, by hand            curl -s -X POST $G/admin/circuit-breakers/primary/reset
+
+  As a stream                       curl -sN $G/v1/chat/completions -d '{{"model":"demo","stream":true,"messages":[{{"role":"user","content":"hi"}}]}}'
+  Eight at once                     for i in 1 2 3 4 5 6 7 8; do ask "Question $i" & done; wait
+  Other faults                      {faults}
+  Everything else                   curl -s $G/
+
+Ctrl-C ends it, when the calls under way have ended.
+"#
+    )
+}
+
+/// The text for a gateway with providers from a file.
+pub(crate) fn configured(address: SocketAddr, config: &Config, can_steer: bool) -> String {
+    let asked: Vec<_> = config
+        .providers
+        .iter()
+        .map(|provider| format!("{} ({})", provider.name, provider.url))
+        .collect();
+    let asked = asked.join(", ");
+    let steering = if can_steer {
+        "Reset a circuit by hand:  curl -s -X POST $G/admin/circuit-breakers/NAME/reset"
+    } else {
+        "There are no control routes: others can reach this address, and the configuration has no admin_token."
+    };
+    format!(
+        r#"Fusebox gateway on http://{address}
+It asks, in this order: {asked};
+then the last good answer for the same prompt, then a rule, then a static message.
+
+  G=http://{address}
+  curl -si $G/v1/chat/completions -d '{{"model":"gpt-4o-mini","messages":[{{"role":"user","content":"Why do fuses blow?"}}]}}'
+  curl -s $G/health/circuit-breakers
+  {steering}
+
+Ctrl-C ends it, when the calls under way have ended.
+"#
+    )
+}
