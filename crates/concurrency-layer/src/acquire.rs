@@ -14,7 +14,7 @@ use crate::limit::{Admission, Limit};
 use crate::line::{Key, Turn};
 use crate::permit::Permit;
 use crate::registry;
-use crate::slot::Slotted;
+use crate::slot::{Slot, Slotted};
 
 /// A place in line. Dropped, it is given up, and a slot that had been granted goes on to the next.
 #[derive(Debug)]
@@ -62,10 +62,16 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            if self.limit.slot().abandon(key) == Slotted::Free {
-                registry::recycle(self.limit.slot());
-            }
+            abandon(self.limit.slot(), key);
         }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn abandon(slot: &'static Slot, key: Key) {
+    if slot.abandon(key) == Slotted::Free {
+        registry::recycle(slot);
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 /// use concurrency_layer::Limit;
 ///
 /// let error = Limit::fixed(0).name("openai").build().unwrap_err();
-/// assert_eq!(error.to_string(), r#"limit "openai": limit = 0 is not allowed; set it to 1 to 16777215"#);
+/// assert_eq!(error.to_string(), r#"limit "openai": limit = 0 is not allowed; set it to 1 to 8388607"#);
 /// assert_eq!(error.field(), "limit");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

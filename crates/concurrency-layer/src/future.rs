@@ -11,6 +11,7 @@ use tower_service::Service;
 use crate::acquire::Wait;
 use crate::answer::{Answer, AsError};
 use crate::dismiss::{Dismiss, Undismissed};
+use crate::error::Overloaded;
 use crate::permit::Permit;
 
 type Output<A, S, Req> = Result<
@@ -48,12 +49,30 @@ pin_project! {
     where
         S: Service<Req>,
         D: Dismiss,
-        A: Answer<Req, S::Response, S::Error>,
     {
         // The order matters: the call gives up what it holds before its slot goes to another one.
         Running { #[pin] call: S::Future, permit: Option<Permit> },
-        Waiting { #[pin] wait: Wait<D::Dismissal>, inner: S, request: Option<Req>, answer: A },
-        Refused { output: Option<Output<A, S, Req>> },
+        Held { #[pin] held: Held<S, Req, D::Dismissal, A> },
+    }
+}
+
+pin_project! {
+    /// A call that has not been made: it waits, or it is refused.
+    struct Held<S, Req, T, A> {
+        #[pin]
+        verdict: Verdict<T>,
+        // Taken along only by who waits.
+        inner: Option<S>,
+        request: Option<Req>,
+        answer: A,
+    }
+}
+
+pin_project! {
+    #[project = VerdictProjection]
+    enum Verdict<T> {
+        Waiting { #[pin] wait: Wait<T> },
+        Refused { overloaded: Overloaded },
     }
 }
 
@@ -73,21 +92,81 @@ where
         }
     }
 
+    #[cold]
     pub(crate) const fn waiting(wait: Wait<D::Dismissal>, inner: S, request: Req, answer: A) -> Self {
+        let verdict = Verdict::Waiting { wait };
         Self {
-            state: State::Waiting {
-                wait,
-                inner,
-                request: Some(request),
-                answer,
+            state: State::Held {
+                held: Held {
+                    verdict,
+                    inner: Some(inner),
+                    request: Some(request),
+                    answer,
+                },
             },
         }
     }
 
-    pub(crate) const fn refused(output: Output<A, S, Req>) -> Self {
+    #[cold]
+    pub(crate) const fn refused(overloaded: Overloaded, request: Req, answer: A) -> Self {
+        let verdict = Verdict::Refused { overloaded };
         Self {
-            state: State::Refused { output: Some(output) },
+            state: State::Held {
+                held: Held {
+                    verdict,
+                    inner: None,
+                    request: Some(request),
+                    answer,
+                },
+            },
         }
+    }
+}
+
+impl<S, Req, D, A> ConcurrencyFuture<S, Req, D, A>
+where
+    S: Service<Req>,
+    D: Dismiss,
+    A: Answer<Req, S::Response, S::Error>,
+{
+    #[cold]
+    #[inline(never)]
+    fn poll_held(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Output<A, S, Req>> {
+        let StateProjection::Held { held } = self.as_mut().project().state.project() else {
+            return self.poll(cx);
+        };
+        match ready!(held.poll(cx)) {
+            Ok((call, permit)) => {
+                self.as_mut().project().state.set(State::Running {
+                    call,
+                    permit: Some(permit),
+                });
+                self.poll(cx)
+            }
+            Err(output) => Poll::Ready(output),
+        }
+    }
+}
+
+impl<S, Req, T, A> Held<S, Req, T, A>
+where
+    S: Service<Req>,
+    T: Future<Output = ()>,
+    A: Answer<Req, S::Response, S::Error>,
+{
+    /// The verdict: the call, made at last, or the answer to a refusal.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(S::Future, Permit), Output<A, S, Req>>> {
+        let this = self.project();
+        let turn = match this.verdict.project() {
+            VerdictProjection::Waiting { wait } => ready!(wait.poll(cx)),
+            VerdictProjection::Refused { overloaded } => Err(*overloaded),
+        };
+        let request = this.request.take().expect("polled after it was over");
+        Poll::Ready(match (turn, this.inner) {
+            (Ok(permit), Some(inner)) => Ok((inner.call(request), permit)),
+            (Ok(_), None) => unreachable!("only a call with its service waits"),
+            (Err(overloaded), _) => Err(this.answer.refused(overloaded, &request)),
+        })
     }
 }
 
@@ -100,37 +179,14 @@ where
     type Output = Output<A, S, Req>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        loop {
-            match this.state.as_mut().project() {
-                StateProjection::Running { call, permit } => {
-                    let result = ready!(call.poll(cx));
-                    let permit = permit.take().expect("polled after it was over");
-                    return Poll::Ready(A::done(result, permit));
-                }
-                StateProjection::Waiting {
-                    wait,
-                    inner,
-                    request,
-                    answer,
-                } => {
-                    let turn = ready!(wait.poll(cx));
-                    let request = request.take().expect("polled after it was over");
-                    let permit = match turn {
-                        Ok(permit) => permit,
-                        Err(overloaded) => return Poll::Ready(answer.refused(overloaded, &request)),
-                    };
-                    let call = inner.call(request);
-                    this.state.set(State::Running {
-                        call,
-                        permit: Some(permit),
-                    });
-                }
-                StateProjection::Refused { output } => {
-                    return Poll::Ready(output.take().expect("polled after it was over"));
-                }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.as_mut().project().state.project() {
+            StateProjection::Running { call, permit } => {
+                let result = ready!(call.poll(cx));
+                let permit = permit.take().expect("polled after it was over");
+                Poll::Ready(A::done(result, permit))
             }
+            StateProjection::Held { .. } => self.poll_held(cx),
         }
     }
 }
@@ -144,8 +200,14 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Running { .. } => "running",
-            State::Waiting { .. } => "waiting",
-            State::Refused { .. } => "refused",
+            State::Held {
+                held:
+                    Held {
+                        verdict: Verdict::Waiting { .. },
+                        ..
+                    },
+            } => "waiting",
+            State::Held { .. } => "refused",
         };
         f.debug_struct("ConcurrencyFuture")
             .field("state", &state)

@@ -12,6 +12,8 @@ use crate::line::Key;
 /// A service's own place among those who wait to be ready. It never holds a slot.
 #[derive(Debug)]
 pub(crate) enum Gate<T> {
+    /// The limit has no backpressure.
+    Off,
     /// Nothing was asked yet, or the last answer has been used up by a call.
     Idle,
     /// Not ready; woken when there is room.
@@ -42,7 +44,7 @@ impl<T: Future<Output = ()>> Gate<T> {
         D: Dismiss<Dismissal = T>,
     {
         let key = match self {
-            Self::Open | Self::Dismissed => return Poll::Ready(()),
+            Self::Off | Self::Open | Self::Dismissed => return Poll::Ready(()),
             Self::Waiting { waiting, .. } => Some(waiting.key),
             Self::Idle => None,
         };
@@ -74,8 +76,8 @@ impl<T: Future<Output = ()>> Gate<T> {
     }
 
     #[inline]
-    pub(crate) const fn is_idle(&self) -> bool {
-        matches!(self, Self::Idle)
+    pub(crate) const fn is_off(&self) -> bool {
+        matches!(self, Self::Off)
     }
 
     pub(crate) const fn is_dismissed(&self) -> bool {
@@ -90,10 +92,12 @@ impl<T: Future<Output = ()>> Gate<T> {
     }
 
     /// The call has come. Says why it is refused, if it is.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn pass(&mut self) -> Option<Reason> {
         match std::mem::replace(self, Self::Idle) {
             Self::Dismissed => Some(Reason::Dismissed),
-            Self::Idle | Self::Waiting { .. } | Self::Open => None,
+            Self::Off | Self::Idle | Self::Waiting { .. } | Self::Open => None,
         }
     }
 }

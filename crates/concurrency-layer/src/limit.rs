@@ -52,7 +52,7 @@ pub(crate) enum Admission<D: Dismiss> {
 }
 
 impl Limit {
-    /// At most `limit` calls at once, 1 to 16,777,215. What else there is to say, the builder says; then
+    /// At most `limit` calls at once, 1 to 8,388,607. What else there is to say, the builder says; then
     /// [`build`](LimitBuilder::build).
     pub fn fixed(limit: u32) -> LimitBuilder {
         LimitBuilder::new(Kind::Fixed(limit))
@@ -137,7 +137,7 @@ impl<D> Limit<D> {
     ///
     /// # Errors
     ///
-    /// When `limit` is zero or above 16,777,215, or this limit has been retired; nothing has changed then.
+    /// When `limit` is zero or above 8,388,607, or this limit has been retired; nothing has changed then.
     pub fn set_limit(&self, limit: u32) -> Result<(), BuildError> {
         check_limit(self.name(), limit)?;
         let Some(slotted) = self.slot.set_limit(self.stamp, limit) else {
@@ -222,8 +222,10 @@ impl<D> Limit<D> {
 
     #[inline]
     pub(crate) fn take(&self) -> Result<Permit, Seen> {
-        match self.slot.try_take(self.stamp) {
-            Ok(()) => Ok(Permit::new(self.slot)),
+        // Read once: the compiler does not know that the atomic is not in here.
+        let slot = self.slot;
+        match slot.try_take(self.stamp) {
+            Ok(()) => Ok(Permit::new(slot)),
             Err(seen) => Err(seen),
         }
     }

@@ -36,9 +36,19 @@ impl Permit {
 impl Drop for Permit {
     #[inline]
     fn drop(&mut self) {
-        if self.slot.give_back() == Slotted::Free {
-            registry::recycle(self.slot);
+        if self.slot.leave_quietly() {
+            return;
         }
+        attend(self.slot);
+    }
+}
+
+/// Somebody waits, or the limit is retired.
+#[cold]
+#[inline(never)]
+fn attend(slot: &'static Slot) {
+    if slot.serve() == Slotted::Free {
+        registry::recycle(slot);
     }
 }
 

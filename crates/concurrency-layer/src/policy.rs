@@ -283,7 +283,7 @@ impl<D: Dismiss> LimitBuilder<D> {
     ///
     /// # Errors
     ///
-    /// Names the field, its value and what is allowed: a limit of zero or above 16,777,215, a `max_waiting` likewise, a
+    /// Names the field, its value and what is allowed: a limit of zero or above 8,388,607, a `max_waiting` likewise, a
     /// `max_wait` or `retry_after` of zero, an empty name or one over 128 bytes, a queue together with backpressure,
     /// `lifo` without a queue, `dismiss_when` where nobody waits.
     pub fn build(self) -> Result<Limit<D>, BuildError> {

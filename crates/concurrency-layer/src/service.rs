@@ -11,6 +11,7 @@ use crate::dismiss::{Dismiss, Undismissed};
 use crate::future::ConcurrencyFuture;
 use crate::gate::Gate;
 use crate::limit::{Admission, Limit};
+use crate::word::Seen;
 
 /// A service of whose calls at most as many run at once as its [`Limit`] allows. Made by
 /// [`ConcurrencyLayer`](crate::ConcurrencyLayer).
@@ -29,11 +30,12 @@ pub struct ConcurrencyService<S, D: Dismiss = Undismissed, A = AsError> {
 
 impl<S, D: Dismiss, A> ConcurrencyService<S, D, A> {
     pub(crate) const fn new(inner: S, limit: Limit<D>, answer: A) -> Self {
+        let gate = if limit.is_backpressure() { Gate::Idle } else { Gate::Off };
         Self {
             inner,
             limit,
             answer,
-            gate: Gate::Idle,
+            gate,
         }
     }
 
@@ -70,36 +72,51 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        if self.limit.is_backpressure() {
-            ready!(self.gate.poll(&self.limit, cx));
-            if self.gate.is_dismissed() {
-                return Poll::Ready(Ok(()));
-            }
-            ready!(self.inner.poll_ready(cx)).map_err(A::error)?;
-            self.gate.open();
+        if self.gate.is_off() {
+            return self.inner.poll_ready(cx).map_err(A::error);
+        }
+        ready!(self.gate.poll(&self.limit, cx));
+        if self.gate.is_dismissed() {
             return Poll::Ready(Ok(()));
         }
-        self.inner.poll_ready(cx).map_err(A::error)
+        ready!(self.inner.poll_ready(cx)).map_err(A::error)?;
+        self.gate.open();
+        Poll::Ready(Ok(()))
     }
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        if !self.gate.is_idle() {
+        if !self.gate.is_off() {
             if let Some(reason) = self.gate.pass() {
-                return ConcurrencyFuture::refused(self.answer.refused(self.limit.refuse_late(reason), &request));
+                let overloaded = self.limit.refuse_late(reason);
+                return ConcurrencyFuture::refused(overloaded, request, self.answer.clone());
             }
         }
         match self.limit.take() {
             Ok(permit) => ConcurrencyFuture::running(self.inner.call(request), permit),
-            Err(seen) => match self.limit.admit_late(seen) {
-                Admission::Admitted(permit) => ConcurrencyFuture::running(self.inner.call(request), permit),
-                Admission::Refused(overloaded) => ConcurrencyFuture::refused(self.answer.refused(overloaded, &request)),
-                Admission::Waiting(wait) => {
-                    let clone = self.inner.clone();
-                    let inner = mem::replace(&mut self.inner, clone);
-                    ConcurrencyFuture::waiting(wait, inner, request, self.answer.clone())
-                }
-            },
+            Err(seen) => self.call_late(seen, request),
+        }
+    }
+}
+
+impl<S, D: Dismiss, A: Clone> ConcurrencyService<S, D, A> {
+    /// For a call that found no room at first sight.
+    #[cold]
+    #[inline(never)]
+    fn call_late<Req>(&mut self, seen: Seen, request: Req) -> ConcurrencyFuture<S, Req, D, A>
+    where
+        S: Service<Req> + Clone,
+        A: Answer<Req, S::Response, S::Error>,
+    {
+        match self.limit.admit_late(seen) {
+            Admission::Admitted(permit) => ConcurrencyFuture::running(self.inner.call(request), permit),
+            Admission::Refused(overloaded) => ConcurrencyFuture::refused(overloaded, request, self.answer.clone()),
+            Admission::Waiting(wait) => {
+                // The service that was polled ready is the one to call.
+                let clone = self.inner.clone();
+                let inner = mem::replace(&mut self.inner, clone);
+                ConcurrencyFuture::waiting(wait, inner, request, self.answer.clone())
+            }
         }
     }
 }

@@ -128,12 +128,18 @@ impl Slot {
         self.word.try_take(stamp)
     }
 
+    /// Gives a slot back. If this says `false` there is somebody to [`serve`](Self::serve).
     #[inline]
+    pub(crate) fn leave_quietly(&self) -> bool {
+        !self.word.give_back().needs_attention()
+    }
+
+    /// Gives a slot back and serves.
     pub(crate) fn give_back(&self) -> Slotted {
-        if self.word.give_back().needs_attention() {
-            self.serve()
-        } else {
+        if self.leave_quietly() {
             Slotted::Used
+        } else {
+            self.serve()
         }
     }
 
@@ -303,7 +309,7 @@ impl Slot {
 
     /// Serves those who wait for as long as there is something to serve.
     #[cold]
-    fn serve(&self) -> Slotted {
+    pub(crate) fn serve(&self) -> Slotted {
         loop {
             let step = self.step(&mut self.lobby());
             match step {

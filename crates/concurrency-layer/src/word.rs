@@ -2,11 +2,15 @@
 //!
 //! ```text
 //!  63          62        61 .. 48     47 .. 24   23 .. 0
-//!  attention   crowded   generation   limit      in flight
+//!  attention   crowded   generation   room       limit
 //! ```
 //!
-//! - *in flight* is raised by a compare-and-swap that has seen room, never by an optimistic add: an add that is taken
-//!   back makes others near the limit see a full limiter that is not full.
+//! - *room* is how many more calls may come in, above a bias that stands for none: after a shrink it is below, by as many
+//!   as have to leave first. What is in flight is the limit less the room. Counted this way, one comparison tells whether
+//!   a slot may be taken: the three fields above the room must be those of the handle and the room more than none, so the
+//!   word must lie in one range; the limit below changes nothing of that.
+//! - Room is taken by a compare-and-swap that has seen it, never by an optimistic subtraction: one that is taken back
+//!   makes others near the limit see a full limiter that is not full.
 //! - *attention* tells whoever gives a slot back to look into the lobby: somebody waits there, or the limit is retired.
 //!   It also sends newcomers there, so that nobody overtakes the queue.
 //! - *crowded* says that the queue is at its bound, so that a refusal needs no lock either.
@@ -20,20 +24,25 @@ const ATTENTION: u64 = 1 << 63;
 const CROWDED: u64 = 1 << 62;
 const GENERATION_SHIFT: u32 = 48;
 const GENERATION_MASK: u64 = 0x3fff << GENERATION_SHIFT;
-const LIMIT_SHIFT: u32 = 24;
-const COUNT_MASK: u64 = (1 << LIMIT_SHIFT) - 1;
+const ROOM_SHIFT: u32 = 24;
+const ONE: u64 = 1 << ROOM_SHIFT;
+const FIELD_MASK: u64 = ONE - 1;
+/// What stands for no room.
+const BIAS: u64 = ONE >> 1;
+/// From the first word that has room to the first of the next generation.
+const WITH_ROOM: u64 = (1 << GENERATION_SHIFT) - ((BIAS + 1) << ROOM_SHIFT);
 
 /// The most calls at once that the word can count.
-pub(crate) const MAX_LIMIT: u32 = (1 << LIMIT_SHIFT) - 1;
+pub(crate) const MAX_LIMIT: u32 = (1 << 23) - 1;
 
-/// The generation of a slot for which a handle was made.
+/// The generation of a slot for which a handle was made: the least word from which it may take a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Stamp(u16);
+pub(crate) struct Stamp(u64);
 
 impl Stamp {
     /// Whether the generations of this slot are used up: recycled once more, an old handle could be taken for a new one.
     pub(crate) const fn is_last(self) -> bool {
-        self.0 as u64 == GENERATION_MASK >> GENERATION_SHIFT
+        self.0 & GENERATION_MASK == GENERATION_MASK
     }
 }
 
@@ -43,26 +52,35 @@ pub(crate) struct Seen(u64);
 
 impl Seen {
     const fn new(limit: u32) -> Self {
-        Self((limit as u64) << LIMIT_SHIFT)
+        Self(BIAS << ROOM_SHIFT).with_limit(limit)
     }
 
-    #[allow(clippy::cast_possible_truncation)] // masked to 24 bits
+    const fn room(self) -> u64 {
+        (self.0 >> ROOM_SHIFT) & FIELD_MASK
+    }
+
+    /// Never more than what the greatest limit there was let in, which fits.
+    #[allow(clippy::cast_possible_truncation)]
     pub(crate) const fn in_flight(self) -> u32 {
-        (self.0 & COUNT_MASK) as u32
+        (self.0 & FIELD_MASK).wrapping_add(BIAS).wrapping_sub(self.room()) as u32
     }
 
     #[allow(clippy::cast_possible_truncation)] // masked to 24 bits
     pub(crate) const fn limit(self) -> u32 {
-        ((self.0 >> LIMIT_SHIFT) & COUNT_MASK) as u32
+        (self.0 & FIELD_MASK) as u32
     }
 
-    #[allow(clippy::cast_possible_truncation)] // masked to 14 bits
     pub(crate) const fn stamp(self) -> Stamp {
-        Stamp(((self.0 & GENERATION_MASK) >> GENERATION_SHIFT) as u16)
+        Stamp((self.0 & GENERATION_MASK) | ((BIAS + 1) << ROOM_SHIFT))
     }
 
     pub(crate) const fn has_room(self) -> bool {
-        self.in_flight() < self.limit()
+        self.room() > BIAS
+    }
+
+    /// Whether a handle of `stamp` may take a slot: it has room, the generation, and neither attention nor a crowd.
+    const fn is_open_to(self, stamp: Stamp) -> bool {
+        self.0.wrapping_sub(stamp.0) < WITH_ROOM
     }
 
     pub(crate) const fn needs_attention(self) -> bool {
@@ -73,9 +91,9 @@ impl Seen {
         self.0 & CROWDED != 0
     }
 
-    /// One call more. Only for a word that has room, or the count would run into the limit.
+    /// One call more. Only for a word that has room.
     pub(crate) const fn one_more(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0 - ONE)
     }
 
     pub(crate) const fn with_attention(self, on: bool) -> Self {
@@ -86,8 +104,10 @@ impl Seen {
         Self(if on { self.0 | CROWDED } else { self.0 & !CROWDED })
     }
 
+    /// Another limit for the same calls in flight.
     pub(crate) const fn with_limit(self, limit: u32) -> Self {
-        Self((self.0 & !(COUNT_MASK << LIMIT_SHIFT)) | (limit as u64) << LIMIT_SHIFT)
+        let room = limit as u64 + BIAS - self.in_flight() as u64;
+        Self((self.0 & !((FIELD_MASK << ROOM_SHIFT) | FIELD_MASK)) | (room << ROOM_SHIFT) | limit as u64)
     }
 
     /// The next generation, with no room and with attention. Only while the stamp is not the last.
@@ -124,8 +144,7 @@ impl Word {
     pub(crate) fn try_take(&self, stamp: Stamp) -> Result<(), Seen> {
         let mut seen = Seen(self.0.load(Ordering::Relaxed));
         loop {
-            // One comparison for three questions: the stamp has no attention and no crowd in its upper bits.
-            if seen.0 >> GENERATION_SHIFT != u64::from(stamp.0) || !seen.has_room() {
+            if !seen.is_open_to(stamp) {
                 return Err(seen);
             }
             match self
@@ -143,7 +162,7 @@ impl Word {
     /// Releases what the call did to the next holder; acquires what the lobby wrote before it asked for attention.
     #[inline]
     pub(crate) fn give_back(&self) -> Seen {
-        let before = Seen(self.0.fetch_sub(1, Ordering::AcqRel));
+        let before = Seen(self.0.fetch_add(ONE, Ordering::AcqRel));
         debug_assert!(before.in_flight() > 0, "a slot was given back twice");
         before
     }
@@ -160,5 +179,51 @@ impl Word {
             Ok(_) => Ok(()),
             Err(now) => Err(Seen(now)),
         }
+    }
+}
+
+#[cfg(all(test, not(fusebox_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_and_limit_and_flight_agree_at_every_edge() {
+        for limit in [1, 2, MAX_LIMIT - 1, MAX_LIMIT] {
+            let word = Word::new(limit);
+            let stamp = word.load().stamp();
+            word.try_take(stamp).unwrap();
+            assert_eq!((word.load().in_flight(), word.load().limit()), (1, limit));
+            assert_eq!(word.load().has_room(), limit > 1);
+            let shrunk = word.load().with_limit(1);
+            assert_eq!((shrunk.in_flight(), shrunk.limit(), shrunk.has_room()), (1, 1, false));
+            assert!(!shrunk.is_open_to(stamp));
+            word.give_back();
+            assert_eq!((word.load().in_flight(), word.load().stamp()), (0, stamp));
+        }
+    }
+
+    #[test]
+    fn the_greatest_limit_shrunk_to_the_least_while_full_still_counts() {
+        let full = Seen((Seen::new(MAX_LIMIT).0) - ONE * u64::from(MAX_LIMIT));
+        assert_eq!((full.in_flight(), full.has_room()), (MAX_LIMIT, false));
+        let shrunk = full.with_limit(1);
+        assert_eq!(
+            (shrunk.in_flight(), shrunk.limit(), shrunk.has_room()),
+            (MAX_LIMIT, 1, false)
+        );
+        assert_eq!(shrunk.with_limit(MAX_LIMIT), full);
+        assert_eq!((full.retired().in_flight(), full.retired().limit()), (MAX_LIMIT, 0));
+    }
+
+    #[test]
+    fn attention_a_crowd_or_another_generation_keep_a_handle_out() {
+        let open = Seen::new(3);
+        let stamp = open.stamp();
+        assert!(open.is_open_to(stamp));
+        assert!(!open.with_attention(true).is_open_to(stamp));
+        assert!(!open.with_crowded(true).is_open_to(stamp));
+        let next = open.retired().with_attention(false).with_limit(3);
+        assert!(next.has_room() && !next.is_open_to(stamp) && !open.is_open_to(next.stamp()));
+        assert!(next.is_open_to(next.stamp()));
     }
 }

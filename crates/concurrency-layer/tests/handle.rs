@@ -84,16 +84,16 @@ async fn growing_lets_in_who_waits() {
 #[test]
 fn set_limit_refuses_what_build_refuses() {
     let limit = Limit::fixed(2).name("openai").build().unwrap();
-    for wrong in [0, 1 << 24, u32::MAX] {
+    for wrong in [0, 1 << 23, u32::MAX] {
         let error = limit.set_limit(wrong).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!(r#"limit "openai": limit = {wrong} is not allowed; set it to 1 to 16777215"#)
+            format!(r#"limit "openai": limit = {wrong} is not allowed; set it to 1 to 8388607"#)
         );
         assert_eq!(limit.limit(), 2);
     }
-    limit.set_limit((1 << 24) - 1).unwrap();
-    assert_eq!(limit.limit(), 16_777_215);
+    limit.set_limit((1 << 23) - 1).unwrap();
+    assert_eq!(limit.limit(), 8_388_607);
 }
 
 #[test]
