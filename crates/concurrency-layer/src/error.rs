@@ -11,6 +11,9 @@ use state_core::Refusal;
 use crate::observe::Keys;
 use crate::policy::{Config, Overflow};
 
+/// Any error, boxed: what services here answer with.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
 /// Why a call was not admitted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
