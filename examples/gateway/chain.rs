@@ -42,10 +42,14 @@ pub(crate) type Chain = BoxCloneSyncService<Request<Chat>, Response<Body>, BoxEr
 ///
 /// When a provider's address or a number of the fallback cannot be used.
 pub(crate) fn chain(config: &Config) -> Result<Chain, BoxError> {
-    let client = upstream::client()?;
+    let public = upstream::client(None)?;
     let mut services = config.providers.iter().enumerate().map(|(place, provider)| {
         let step = if place == 0 { "primary" } else { BACKUP };
-        asked(client.clone(), provider, step)
+        let client = match &provider.roots {
+            None => public.clone(),
+            own => upstream::client(own.as_ref())?,
+        };
+        asked(client, provider, step)
     });
     let primary = services.next().ok_or("there is no provider")??;
     let backups = services.collect::<Result<Vec<_>, _>>()?;

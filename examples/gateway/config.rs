@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
 use concurrency_layer::Limit;
+use rustls::RootCertStore;
 use state_core::Circuit;
 
 pub(crate) use self::source::ConfigError;
@@ -35,6 +36,8 @@ pub(crate) struct Provider {
     /// Where its API begins; `/chat/completions` is put behind it.
     pub(crate) url: Uri,
     pub(crate) api_key: Option<HeaderValue>,
+    /// Whom to trust for an https address, in place of the public authorities.
+    pub(crate) roots: Option<Arc<RootCertStore>>,
     /// How the models that are asked for are called there; `*` for any other. Without a word: by the same name.
     pub(crate) models: BTreeMap<String, String>,
     /// How long the head of an answer may take, and each pause in its body.
@@ -106,6 +109,7 @@ impl Config {
                 name: demo.name.to_owned(),
                 url: format!("http://{}/v1", demo.address).parse()?,
                 api_key: None,
+                roots: None,
                 models: BTreeMap::new(),
                 timeout: Duration::from_secs(2),
                 circuit,

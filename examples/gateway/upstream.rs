@@ -17,6 +17,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
 use tower::Service;
 
 pub(crate) use self::body::UpstreamBody;
@@ -27,19 +28,25 @@ use crate::config::Provider;
 const CONNECT: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_mins(1);
 
-/// The client that all providers share: it keeps their connections, and speaks HTTP/1.1 and HTTP/2, plain or TLS.
+/// It keeps connections, and speaks HTTP/1.1 and HTTP/2, plain or TLS.
 pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-pub(crate) fn client() -> Result<HttpClient, rustls::Error> {
+/// A client that trusts `roots`, or the public authorities.
+pub(crate) fn client(roots: Option<&Arc<RootCertStore>>) -> Result<HttpClient, rustls::Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT));
-    let https = HttpsConnectorBuilder::new()
-        .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(tcp);
+    let crypto = rustls::crypto::ring::default_provider();
+    let https = match roots {
+        None => HttpsConnectorBuilder::new().with_provider_and_webpki_roots(crypto)?,
+        Some(roots) => {
+            let tls = ClientConfig::builder_with_provider(Arc::new(crypto)).with_safe_default_protocol_versions()?;
+            let tls = tls.with_root_certificates(Arc::clone(roots)).with_no_client_auth();
+            HttpsConnectorBuilder::new().with_tls_config(tls)
+        }
+    };
+    let https = https.https_or_http().enable_all_versions().wrap_connector(tcp);
     let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)

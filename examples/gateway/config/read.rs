@@ -1,11 +1,16 @@
 //! From the text of a file to a [`Config`]: names, ranges, and what must fit together.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
 use concurrency_layer::Limit;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use state_core::{Circuit, Window};
 
 use super::source::{ConfigError, Field, Place, Source};
@@ -113,6 +118,10 @@ fn provider(mut table: Table<'_>, variables: Variables<'_>, others: &mut Vec<Pro
         None => None,
         Some(field) => Some(api_key(&field, variables)?),
     };
+    let roots = match table.text("ca_file")? {
+        None => None,
+        Some(field) => Some(roots(&field)?),
+    };
     let timeout = or(table.time("timeout", MS..=HOUR)?, Duration::from_secs(30));
     let models = table.texts("models")?;
     let circuit = circuit(&name, table.table("circuit")?.named(&format!("circuit \"{name}\"")))?;
@@ -122,6 +131,7 @@ fn provider(mut table: Table<'_>, variables: Variables<'_>, others: &mut Vec<Pro
         name,
         url,
         api_key,
+        roots,
         models,
         timeout,
         circuit,
@@ -154,6 +164,19 @@ fn api_key(field: &Field<'_, String>, variables: Variables<'_>) -> Result<Header
     let mut header = header.map_err(|_| field.wrong("names a variable whose value cannot stand in a header"))?;
     header.set_sensitive(true);
     Ok(header)
+}
+
+fn roots(field: &Field<'_, String>) -> Result<Arc<RootCertStore>, ConfigError> {
+    let cannot = |error: &dyn Display| field.wrong(format!("cannot be used: {error}; name a file of PEM certificates"));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(&field.value).map_err(|error| cannot(&error))? {
+        let added = roots.add(certificate.map_err(|error| cannot(&error))?);
+        added.map_err(|error| cannot(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(cannot(&"it holds no certificate"));
+    }
+    Ok(Arc::new(roots))
 }
 
 /// Where the fields stand that a builder of the library may complain about.
