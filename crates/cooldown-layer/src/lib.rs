@@ -24,6 +24,8 @@ mod observe;
 mod operation;
 mod policy;
 mod protect;
+#[cfg(feature = "redis")]
+mod redis;
 mod service;
 mod signature;
 mod status;
@@ -48,6 +50,8 @@ pub use ledger::{AnomalyLedger, LedgerBuilder};
 pub use memory::MemoryStore;
 pub use policy::{CooldownBuilder, InvalidCooldown, StoreFailure};
 pub use protect::Protect;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisStore, RedisStoreBuilder};
 pub use service::CooldownService;
 pub use signature::{AnomalyKey, InvalidKey, Signature};
 pub use status::{BudgetStatus, Frozen, Status};
