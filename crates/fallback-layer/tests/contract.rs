@@ -51,6 +51,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
 #[test]
 fn an_inner_readiness_error_never_comes_out_of_poll_ready() {
     let (mut service, mut handle) = layered(FallbackLayer::new());
+    handle.allow(0);
     handle.send_error(Broken("gone"));
     assert_ready_ok!(service.poll_ready());
     assert_ready_ok!(

@@ -342,3 +342,24 @@ async fn what_the_failed_call_held_is_released_before_a_step_begins() {
     assert_eq!(layer.layer(inner).oneshot(1).await.unwrap(), "released");
     assert!(*released.lock().unwrap());
 }
+
+#[tokio::test]
+async fn the_call_is_dropped_the_moment_it_has_answered() {
+    let held = Arc::new(());
+    let inner = {
+        let held = Arc::clone(&held);
+        tower::service_fn(move |_: u32| {
+            let held = Arc::clone(&held);
+            std::future::poll_fn(move |_| {
+                let _ = &held;
+                std::task::Poll::Ready(Ok::<_, BoxError>("real"))
+            })
+        })
+    };
+    let layer = FallbackLayer::new().on_response(|_| false).respond(|_, _| "sorry");
+    let mut service = layer.layer(inner);
+    let mut call = tokio_test::task::spawn(service.ready().await.unwrap().call(1));
+    assert_eq!(Arc::strong_count(&held), 3);
+    assert_eq!(tokio_test::assert_ready_ok!(call.poll()), "real");
+    assert_eq!(Arc::strong_count(&held), 2, "although the future is still here");
+}

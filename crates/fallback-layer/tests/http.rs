@@ -342,6 +342,43 @@ async fn a_body_that_fails_at_any_frame_is_not_stored() {
 }
 
 #[tokio::test]
+async fn a_body_that_goes_on_after_it_has_failed_is_not_stored() {
+    let layer = FallbackLayer::http().cached_http(by_path(), BodyExt::boxed_unsync);
+    let response = Response::new(stream([data("1"), Err("bad checksum"), data("2")]));
+    let mut body = layer
+        .layer(server([response]))
+        .oneshot(get("/"))
+        .await
+        .unwrap()
+        .into_body();
+    let mut frames = 0;
+    while body.frame().await.is_some() {
+        frames += 1;
+    }
+    assert_eq!(frames, 3);
+    assert!(layer.layer(down()).oneshot(get("/")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_body_that_will_not_be_stored_is_not_wrapped() {
+    let layer = FallbackLayer::http()
+        .cached_http(
+            |request: &Req| request.uri().query().map(str::to_owned),
+            |_| panic!("wrapped"),
+        )
+        .max_body(3)
+        .build()
+        .unwrap();
+    for (path, response) in [
+        ("/", Response::new(full("no"))),           // no key
+        ("/?key", Response::new(full("too long"))), // known to be too long
+        ("/?key", status(404)),                     // not good
+    ] {
+        layer.layer(server([response])).oneshot(get(path)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_dropped_early_is_not_stored() {
     for read in 0..3 {
         let layer = FallbackLayer::http().cached_http(by_path(), BodyExt::boxed_unsync);
