@@ -61,9 +61,18 @@ pub(crate) fn error(status: StatusCode, kind: &str, message: &str) -> Response<B
     json_response(status, &json!({ "error": { "type": kind, "message": message } }))
 }
 
-/// A JSON answer, one line for a terminal.
+/// A JSON answer, in one line.
 pub(crate) fn json_response(status: StatusCode, value: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("{value}\n")));
+    json(status, format!("{value}\n"))
+}
+
+/// A JSON answer that people read too.
+pub(crate) fn json_page(value: &Value) -> Response<Body> {
+    json(StatusCode::OK, format!("{value:#}\n"))
+}
+
+fn json(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response
         .headers_mut()

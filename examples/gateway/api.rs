@@ -70,11 +70,11 @@ async fn chat(State(gateway): State<Gateway>, body: Bytes) -> Response<Body> {
 }
 
 async fn circuits(State(gateway): State<Gateway>) -> Response<Body> {
-    answer::json_response(StatusCode::OK, &status::circuits(&gateway.providers))
+    answer::json_page(&status::circuits(&gateway.providers))
 }
 
 async fn limits(State(gateway): State<Gateway>) -> Response<Body> {
-    answer::json_response(StatusCode::OK, &status::limits(&gateway.providers))
+    answer::json_page(&status::limits(&gateway.providers))
 }
 
 async fn metrics(State(gateway): State<Gateway>) -> String {
@@ -104,7 +104,7 @@ async fn steer(State(gateway): State<Gateway>, Path((name, action)): Path<(Strin
             return unknown(&format!("a circuit cannot {action:?}; it can {allowed}"));
         }
     }
-    answer::json_response(StatusCode::OK, &status::circuit(&circuit.snapshot()))
+    answer::json_page(&status::circuit(&circuit.snapshot()))
 }
 
 async fn faults(State(gateway): State<Gateway>) -> Response<Body> {

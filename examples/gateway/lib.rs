@@ -28,6 +28,7 @@ mod upstream;
 mod wall;
 mod welcome;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -60,6 +61,11 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => end(1, &error.to_string()),
     }
+}
+
+/// Prints a text for people. Somebody who reads only the first line (`gateway | head -1`) ends nothing.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn end(code: u8, line: &str) -> ExitCode {
@@ -109,7 +115,7 @@ async fn run(args: Args) -> Result<ExitCode, BoxError> {
     let app = api::routes(gateway, steering).into_make_service_with_connect_info::<SocketAddr>();
 
     let signal = shutdown::signal()?;
-    println!("{text}");
+    say(&text);
     shutdown::serve(listener, app, signal, config.drain).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal as on};
 use tokio::sync::oneshot;
+
+use crate::say;
 
 /// Resolves with the first Ctrl-C or SIGTERM. The handlers are in place when this returns.
 pub(crate) fn signal() -> io::Result<impl Future<Output = &'static str> + Send + 'static> {
@@ -30,6 +33,8 @@ pub(crate) async fn serve(
     stop: impl Future<Output = &'static str> + Send + 'static,
     bound: Duration,
 ) -> io::Result<()> {
+    // Each event of a stream goes out when it comes, and does not wait for the next.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let (begin, begun) = oneshot::channel::<()>();
     let server = axum::serve(listener, app)
         .with_graceful_shutdown(async move { drop(begun.await) })
@@ -37,17 +42,17 @@ pub(crate) async fn serve(
     tokio::pin!(server);
     tokio::select! {
         ended = &mut server => return ended,
-        name = stop => println!("{name}: draining, for at most {bound:?}; once more to stop at once"),
+        name = stop => say(&format!("{name}: draining, for at most {bound:?}; once more to stop at once")),
     }
     let again = signal()?;
     drop(begin);
     tokio::select! {
         ended = &mut server => {
-            println!("all calls have ended");
+            say("all calls have ended");
             ended
         }
         () = tokio::time::sleep(bound) => {
-            println!("{bound:?} are over: the calls that are left are cut off");
+            say(&format!("{bound:?} are over: the calls that are left are cut off"));
             Ok(())
         }
         _ = again => Ok(()),

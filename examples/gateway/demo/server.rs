@@ -59,6 +59,7 @@ async fn accept(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
+                    drop(stream.set_nodelay(true));
                     let service = TowerToHyperService::new(app.clone());
                     let builder = Builder::new(TokioExecutor::new());
                     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
