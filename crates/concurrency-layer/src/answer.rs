@@ -8,21 +8,39 @@ use crate::permit::Permit;
 
 /// What a service answers with: sealed, because permits depend on it. The ways there are: [`AsError`], [`Respond`], and
 /// with the feature `http` `AsHttp` and `BodyLong`.
-pub trait Answer<Req, Res, E> {
+pub trait Answer<Req, Res, E>: sealed::Sealed {
     /// The service's response.
     type Response;
     /// The service's error.
     type Error;
 
     /// The answer to a call that was refused.
+    ///
+    /// # Errors
+    ///
+    /// Where a refusal is an error.
     fn refused(&self, overloaded: Overloaded, request: &Req) -> Result<Self::Response, Self::Error>;
 
     /// The answer to a call that was made; where the permit stays is decided here.
+    ///
+    /// # Errors
+    ///
+    /// The inner service's.
     fn done(result: Result<Res, E>, permit: Permit) -> Result<Self::Response, Self::Error>;
 
     /// An error of the inner service's readiness.
     fn error(error: E) -> Self::Error;
 }
+
+pub(crate) mod sealed {
+    //! Nobody else can say what becomes of a permit.
+
+    /// Of this crate.
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for AsError {}
+impl<F> sealed::Sealed for Respond<F> {}
 
 /// A refusal is an error, [`Overloaded`] in a [`BoxError`]; inner errors pass untouched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

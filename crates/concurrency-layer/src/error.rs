@@ -188,7 +188,7 @@ impl fmt::Debug for Overloaded {
             .field("limit", &self.limit)
             .field("waiting", &self.waiting)
             .field("retry_after", &self.retry_after())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

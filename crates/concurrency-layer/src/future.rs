@@ -19,6 +19,9 @@ type Output<A, S, Req> = Result<
     <A as Answer<Req, <S as Service<Req>>::Response, <S as Service<Req>>::Error>>::Error,
 >;
 
+/// A call that was made at last, or the answer to one that was refused.
+type Made<A, S, Req> = Result<(<S as Service<Req>>::Future, Permit), Output<A, S, Req>>;
+
 pin_project! {
     /// The future of a call through [`ConcurrencyService`](crate::ConcurrencyService).
     ///
@@ -154,8 +157,7 @@ where
     T: Future<Output = ()>,
     A: Answer<Req, S::Response, S::Error>,
 {
-    /// The verdict: the call, made at last, or the answer to a refusal.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(S::Future, Permit), Output<A, S, Req>>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Made<A, S, Req>> {
         let this = self.project();
         let turn = match this.verdict.project() {
             VerdictProjection::Waiting { wait } => ready!(wait.poll(cx)),

@@ -8,7 +8,7 @@ use http_body::Body;
 use http_outcome::{GuardedBody, Hold, Protocol, RefusalResponse};
 
 use crate::BoxError;
-use crate::answer::Answer;
+use crate::answer::{Answer, sealed::Sealed};
 use crate::error::Overloaded;
 use crate::layer::ConcurrencyLayer;
 use crate::permit::Permit;
@@ -36,6 +36,10 @@ impl<F> fmt::Debug for RespondHttp<F> {
         f.debug_tuple("RespondHttp").finish_non_exhaustive()
     }
 }
+
+impl Sealed for AsHttp {}
+impl Sealed for BodyLong {}
+impl<F> Sealed for RespondHttp<F> {}
 
 impl<D> ConcurrencyLayer<D, AsHttp> {
     /// For services of HTTP requests, on the server's side or a client's: a slot is taken until the response body ends,

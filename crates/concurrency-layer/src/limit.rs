@@ -37,6 +37,7 @@ use crate::{observe, registry};
 /// Limits are few and live long, like metrics: a limit's memory (some hundred bytes, and a place for each of those who
 /// have ever waited at once) stays for the life of the process. [`retire`](Self::retire) gives it to the next limit that
 /// is built. Names and configurations are kept once for each that is different.
+#[derive(Clone, Copy)]
 pub struct Limit<D = Undismissed> {
     slot: &'static Slot,
     config: &'static Config,
@@ -363,20 +364,6 @@ impl<D: Dismiss> Limit<D> {
         self.dismiss.dismissal()
     }
 }
-
-impl<D: Clone> Clone for Limit<D> {
-    #[inline]
-    fn clone(&self) -> Self {
-        Self {
-            slot: self.slot,
-            config: self.config,
-            stamp: self.stamp,
-            dismiss: self.dismiss.clone(),
-        }
-    }
-}
-
-impl<D: Copy> Copy for Limit<D> {}
 
 impl<D> fmt::Debug for Limit<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

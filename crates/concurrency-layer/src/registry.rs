@@ -27,13 +27,12 @@ struct Registry {
 /// Memory and stamp for a new limit.
 pub(crate) fn open(limit: u32, config: Config) -> Limit {
     let mut registry = registry();
-    let config = match registry.configs.get(&config) {
-        Some(known) => known,
-        None => {
-            let known: &'static Config = Box::leak(Box::new(config));
-            registry.configs.insert(known);
-            known
-        }
+    let config = if let Some(known) = registry.configs.get(&config) {
+        known
+    } else {
+        let known: &'static Config = Box::leak(Box::new(config));
+        registry.configs.insert(known);
+        known
     };
     let rules = config.overflow.rules();
     let (slot, stamp) = if let Some(slot) = registry.free.pop() {
@@ -67,4 +66,56 @@ pub(crate) fn live() -> Vec<Limit> {
 /// Nothing in here can be left half done, so a poisoned lock is as good as any.
 fn registry() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(all(test, not(fusebox_loom)))]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Mutex, PoisonError};
+    use crate::Limit;
+
+    /// One at a time: each looks at memory that the other would use.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    fn address(limit: &Limit) -> usize {
+        std::ptr::from_ref(limit.slot()).addr()
+    }
+
+    #[test]
+    fn retired_memory_is_used_again_and_given_up_when_its_generations_are_spent() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = BTreeSet::new();
+        for _ in 0..50_000 {
+            let limit = Limit::fixed(1).name("short-lived").build().unwrap();
+            assert!(limit.try_acquire().is_ok());
+            slots.insert(address(&limit));
+            limit.retire();
+        }
+        // 16,383 lives each.
+        assert!((4..=5).contains(&slots.len()), "{} slots", slots.len());
+    }
+
+    #[test]
+    fn a_stale_permit_or_handle_changes_nothing_of_the_limit_that_comes_after() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = Limit::fixed(1).name("old").build().unwrap();
+        let permit = old.try_acquire().unwrap();
+        old.retire();
+        // The slot is not free while a permit is out.
+        let others: Vec<_> = (0..100)
+            .map(|_| Limit::fixed(2).name("between").build().unwrap())
+            .collect();
+        assert!(others.iter().all(|other| address(other) != address(&old)));
+        drop(permit);
+        assert!(others.iter().all(|other| (other.in_flight(), other.limit()) == (0, 2)));
+        // Now it is.
+        let heir = (0..1_000)
+            .map(|_| Limit::fixed(2).name("heir").build().unwrap())
+            .find(|limit| address(limit) == address(&old))
+            .expect("the slot is used again");
+        assert!(old.try_acquire().is_err() && old.set_limit(9).is_err() && !old.retire());
+        assert_eq!((old.in_flight(), old.limit(), old.name()), (0, 0, "old"));
+        assert_eq!((heir.in_flight(), heir.limit(), heir.name()), (0, 2, "heir"));
+    }
 }

@@ -52,15 +52,12 @@ fn what_contradicts_itself_is_an_error() {
     ] {
         assert_eq!(refused(builder).field(), field);
     }
-    let dismissed = Limit::fixed(1)
-        .dismiss_when(|| std::future::pending())
-        .build()
-        .unwrap_err();
+    let dismissed = Limit::fixed(1).dismiss_when(std::future::pending).build().unwrap_err();
     assert_eq!(dismissed.field(), "dismiss_when");
     assert!(
         Limit::fixed(1)
             .backpressure()
-            .dismiss_when(|| std::future::pending())
+            .dismiss_when(std::future::pending)
             .build()
             .is_ok()
     );

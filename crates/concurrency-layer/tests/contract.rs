@@ -306,6 +306,7 @@ fn services_are_clone_send_sync_static_and_futures_send() {
     type Boxed = tower::util::BoxCloneSyncService<u8, u8, Infallible>;
     fn citizen<T: Clone + Send + Sync + 'static>() {}
     fn send<T: Send + 'static>() {}
+    fn is_send<T: Send>(_: T) {}
     fn send_sync<T: Send + Sync + 'static>() {}
     fn copy<T: Copy + Send + Sync + 'static>() {}
     citizen::<ConcurrencyService<Fn>>();
@@ -321,8 +322,5 @@ fn services_are_clone_send_sync_static_and_futures_send() {
     send_sync::<Permit>();
     send_sync::<ConcurrencyFuture<Fn, u8>>();
     let limit = Limit::fixed(1).build().unwrap();
-    fn is_send<T: Send>(future: T) -> T {
-        future
-    }
-    drop(is_send(limit.call(|| ready(()))));
+    is_send(limit.call(|| ready(())));
 }

@@ -87,6 +87,7 @@ fn one_million_random_cancels_drops_and_panics_leak_no_slot() {
             eprintln!("{info}");
         }
     }));
+    let mut ends = Ends::default();
     for limit in [
         Limit::fixed(3).build().unwrap(),
         Limit::fixed(3).queue(5, Duration::from_micros(50)).build().unwrap(),
@@ -98,8 +99,11 @@ fn one_million_random_cancels_drops_and_panics_leak_no_slot() {
         Limit::fixed(3).backpressure().build().unwrap(),
     ] {
         std::thread::scope(|scope| {
-            for seed in 0..THREADS {
-                scope.spawn(move || storm(limit, seed + 1, 1_000_000 / 4 / THREADS));
+            let storms: Vec<_> = (0..THREADS)
+                .map(|seed| scope.spawn(move || storm(limit, seed + 1, 1_000_000 / 4 / THREADS)))
+                .collect();
+            for storm in storms {
+                ends.add(storm.join().unwrap());
             }
         });
         assert_eq!((limit.in_flight(), limit.waiting()), (0, 0), "{limit:?}");
@@ -109,9 +113,32 @@ fn one_million_random_cancels_drops_and_panics_leak_no_slot() {
             limit.try_acquire().unwrap(),
         ];
     }
+    let Ends {
+        answered,
+        dropped,
+        panicked,
+    } = ends;
+    assert_eq!(answered + dropped + panicked, 1_000_000);
+    assert!(answered > 50_000 && dropped > 50_000 && panicked > 50_000, "{ends:?}");
 }
 
-fn storm(limit: Limit, seed: u64, ends: u64) {
+/// How calls ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ends {
+    answered: u64,
+    dropped: u64,
+    panicked: u64,
+}
+
+impl Ends {
+    fn add(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.dropped += other.dropped;
+        self.panicked += other.panicked;
+    }
+}
+
+fn storm(limit: Limit, seed: u64, enough: u64) -> Ends {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -127,35 +154,37 @@ fn storm(limit: Limit, seed: u64, ends: u64) {
     }));
     let mut cx = Context::from_waker(Waker::noop());
     let mut calls: Vec<Pin<Box<_>>> = Vec::new();
-    let mut ended = 0;
-    while ended < ends {
-        match random.below(8) {
-            0..=2 if calls.len() < 8 => {
+    let mut ends = Ends::default();
+    while ends.answered + ends.dropped + ends.panicked < enough {
+        match random.below(16) {
+            0..=5 if calls.len() < 8 => {
                 let kind = random.below(1 << 20);
-                let polled = catch_unwind(AssertUnwindSafe(|| service.poll_ready(&mut cx).is_ready()));
-                if polled.unwrap() {
+                if service.poll_ready(&mut cx).is_ready() {
                     match catch_unwind(AssertUnwindSafe(|| service.call(kind))) {
                         Ok(call) => calls.push(Box::pin(call)),
-                        Err(_panic) => ended += 1,
+                        Err(_panic) => ends.panicked += 1,
                     }
                 } else {
+                    // Given up: the clone takes its place.
                     service = service.clone();
                 }
             }
-            0..=5 if !calls.is_empty() => {
+            0..=13 if !calls.is_empty() => {
                 let at = usize::try_from(random.below(calls.len() as u64)).unwrap();
-                let over = catch_unwind(AssertUnwindSafe(|| calls[at].as_mut().poll(&mut cx).is_ready()));
-                if over.unwrap_or(true) {
-                    drop(calls.swap_remove(at));
-                    ended += 1;
+                match catch_unwind(AssertUnwindSafe(|| calls[at].as_mut().poll(&mut cx).is_ready())) {
+                    Ok(false) => continue,
+                    Ok(true) => ends.answered += 1,
+                    Err(_panic) => ends.panicked += 1,
                 }
+                drop(calls.swap_remove(at));
             }
             _ if !calls.is_empty() => {
                 let at = usize::try_from(random.below(calls.len() as u64)).unwrap();
                 drop(calls.swap_remove(at));
-                ended += 1;
+                ends.dropped += 1;
             }
             _ => {}
         }
     }
+    ends
 }
