@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
-use concurrency_layer::Limit;
+use concurrency_layer::{Dismiss, Limit};
 use rustls::RootCertStore;
-use state_core::Circuit;
+use state_core::{Circuit, Opened};
 
 pub(crate) use self::source::ConfigError;
 use crate::demo::DemoProvider;
@@ -43,7 +43,20 @@ pub(crate) struct Provider {
     /// How long the head of an answer may take, and each pause in its body.
     pub(crate) timeout: Duration,
     pub(crate) circuit: Circuit,
-    pub(crate) limit: Limit,
+    /// Who waits for a slot is sent on to the next provider as soon as the circuit opens.
+    pub(crate) limit: Limit<WhenOpen>,
+}
+
+/// Dismisses those who wait when a circuit opens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WhenOpen(pub(crate) Circuit);
+
+impl Dismiss for WhenOpen {
+    type Dismissal = Opened;
+
+    fn dismissal(&self) -> Opened {
+        self.0.opened()
+    }
 }
 
 #[derive(Debug)]
@@ -104,6 +117,7 @@ impl Config {
             let limit = Limit::fixed(16)
                 .name(demo.name)
                 .queue(32, Duration::from_millis(500))
+                .dismiss_when(WhenOpen(circuit))
                 .build()?;
             Ok(Provider {
                 name: demo.name.to_owned(),

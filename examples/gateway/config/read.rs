@@ -15,7 +15,7 @@ use state_core::{Circuit, Window};
 
 use super::source::{ConfigError, Field, Place, Source};
 use super::table::{CallsOrTime, Table};
-use super::{Config, DRAIN, Fallback, LISTEN, MESSAGE, Provider, Rule};
+use super::{Config, DRAIN, Fallback, LISTEN, MESSAGE, Provider, Rule, WhenOpen};
 use crate::token::Token;
 
 const YEAR: Duration = Duration::from_hours(365 * 24);
@@ -125,7 +125,11 @@ fn provider(mut table: Table<'_>, variables: Variables<'_>, others: &mut Vec<Pro
     let timeout = or(table.time("timeout", MS..=HOUR)?, Duration::from_secs(30));
     let models = table.texts("models")?;
     let circuit = circuit(&name, table.table("circuit")?.named(&format!("circuit \"{name}\"")))?;
-    let limit = limit(&name, table.table("limit")?.named(&format!("limit \"{name}\"")))?;
+    let limit = limit(
+        &name,
+        circuit,
+        table.table("limit")?.named(&format!("limit \"{name}\"")),
+    )?;
     table.done()?;
     others.push(Provider {
         name,
@@ -264,18 +268,14 @@ fn circuit(name: &str, mut table: Table<'_>) -> Result<Circuit, ConfigError> {
     Ok(built)
 }
 
-fn limit(name: &str, mut table: Table<'_>) -> Result<Limit, ConfigError> {
+fn limit(name: &str, circuit: Circuit, mut table: Table<'_>) -> Result<Limit<WhenOpen>, ConfigError> {
     let in_flight = or(table.whole("max_in_flight", 1..=1_000_000_u32)?, 32);
-    let queue = table.whole("queue", 0..=1_000_000_u32)?;
-    let max_wait = table.time("max_wait", MS..=HOUR)?;
-    let waiting = queue.as_ref().map_or(64, |queue| queue.value);
-    if let (0, Some(wait)) = (waiting, &max_wait) {
-        return Err(wait.wrong("says how long to wait in a queue, and queue = 0 is none; remove one of the two lines"));
-    }
-    let mut builder = Limit::fixed(in_flight).name(name);
-    if waiting > 0 {
-        builder = builder.queue(waiting, or(max_wait, Duration::from_secs(2)));
-    }
+    let queue = or(table.whole("queue", 1..=1_000_000_u32)?, 64);
+    let max_wait = or(table.time("max_wait", MS..=HOUR)?, Duration::from_secs(2));
+    let builder = Limit::fixed(in_flight)
+        .name(name)
+        .queue(queue, max_wait)
+        .dismiss_when(WhenOpen(circuit));
     let built = builder.build().map_err(|error| table.wrong(error.to_string()))?;
     table.done()?;
     Ok(built)
