@@ -1,11 +1,26 @@
-//! `cargo xtask bench`: builds the harness, counts instructions under callgrind, prints one table.
+//! `cargo xtask bench`: builds the harness, which measures, counts instructions under callgrind and prints one table.
 
-use crate::run::Step;
-use crate::tools;
+use crate::run::{Log, Step};
+use crate::{house, tools};
 
-/// Runs the harness of the member `benches`, which does the rest.
-pub(crate) fn run(quick: bool) -> Result<(), String> {
+/// What the harness is asked for.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Mode {
+    /// The table, from many rounds.
+    Full,
+    /// The table, from few rounds.
+    Quick,
+    /// The gates alone.
+    Check,
+}
+
+pub(crate) fn run(log: &mut Log, mode: Mode) -> Result<(), String> {
+    if mode == Mode::Check {
+        return log.run(Step::cargo("test --package fusebox-benches"));
+    }
     tools::need("valgrind", "valgrind", "instruction counts")?;
-    let rounds = if quick { "table --quick" } else { "table" };
-    Step::cargo(&format!("run --profile bench --package fusebox-benches -- {rounds}")).run()
+    let out = house::target().join("bench.md");
+    let words = if mode == Mode::Quick { "table --quick" } else { "table" };
+    let step = Step::cargo(&format!("run --profile bench --package fusebox-benches -- {words}"));
+    log.run(step.env("FUSEBOX_BENCH_OUT", &out.to_string_lossy()))
 }

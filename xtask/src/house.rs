@@ -9,6 +9,12 @@ pub(crate) fn root() -> PathBuf {
         .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    root().join(target)
+}
+
 /// The names of the published crates, sorted.
 pub(crate) fn crates() -> Result<Vec<String>, String> {
     let folder = root().join("crates");
@@ -25,4 +31,23 @@ pub(crate) fn crates() -> Result<Vec<String>, String> {
 /// Whether a published crate has the file.
 pub(crate) fn has(name: &str, file: &str) -> bool {
     root().join("crates").join(name).join(file).is_file()
+}
+
+/// Whether a word occurs in a Rust file under one of the folders: what tells which tools the tests want.
+pub(crate) fn mentions(folders: &[&str], word: &str) -> bool {
+    folders.iter().any(|folder| mentioned(&root().join(folder), word))
+}
+
+fn mentioned(folder: &Path, word: &str) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries.filter_map(Result::ok).any(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            return mentioned(&path, word);
+        }
+        path.extension().is_some_and(|extension| extension == "rs")
+            && std::fs::read_to_string(&path).is_ok_and(|text| text.contains(word))
+    })
 }

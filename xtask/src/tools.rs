@@ -2,7 +2,16 @@
 
 use std::process::{Command, Stdio};
 
+use crate::house;
 use crate::run::Step;
+
+/// What the tests start.
+pub(crate) fn for_tests() -> Result<(), String> {
+    if house::mentions(&["crates/cooldown-layer/tests", "tests", "examples"], "redis-server") {
+        need("redis-server", "redis-server", "the tests of the Redis store")?;
+    }
+    Ok(())
+}
 
 /// Makes sure that `program` is there: installs Debian's `package` when run as root, else names it.
 pub(crate) fn need(program: &str, package: &str, what_for: &str) -> Result<(), String> {
