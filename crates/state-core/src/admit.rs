@@ -52,7 +52,11 @@ impl Circuit {
     ///
     /// [`Refused`] while the circuit is open or forced open, and half-open when the trials are taken or the ramp did not
     /// let this call through.
-    #[inline]
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "a permit is handed over in registers, or through memory at twice the cost"
+    )]
     pub fn acquire(&self) -> Result<Permit, Refused> {
         let word = self.slot.word.load();
         if word.is_closed() && self.owns() {
@@ -67,7 +71,8 @@ impl Circuit {
     /// # Errors
     ///
     /// [`Refused`] when the state has changed since.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "as `acquire`")]
     pub fn acquire_when_ready(&self) -> Result<Permit, Refused> {
         let word = self.slot.word.load();
         if word.is_closed() && self.owns() {
@@ -102,7 +107,8 @@ impl Circuit {
         self.decide(Want::Answer).map(|_| ())
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "as `acquire`")]
     fn permit(&self, word: Word) -> Permit {
         let started = if self.meta.plan.slow_after.is_some() {
             self.meta.plan.now()

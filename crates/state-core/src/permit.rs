@@ -48,7 +48,8 @@ impl Permit {
     }
 
     /// The call succeeded.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "as `Circuit::acquire`")]
     pub fn success(self) {
         let permit = ManuallyDrop::new(self);
         // The healthy path: closed, the same generation, nothing that one more success would change.
@@ -59,9 +60,7 @@ impl Permit {
             permit.circuit.slot.totals.add(Count::Success);
             return;
         }
-        permit
-            .circuit
-            .settle(permit.word, permit.started, Outcome::success(), false);
+        permit.circuit.settle_success(permit.word, permit.started);
     }
 
     /// The call failed.

@@ -11,7 +11,7 @@ use crate::state::{Reason, State};
 use crate::sync::{Ordering, fence};
 use crate::totals::Count;
 use crate::transit::Move;
-use crate::word::{DIRTY, MAX_STREAK, Word};
+use crate::word::{DIRTY, MAX_STREAK, PAYLOAD, Word};
 
 /// An outcome on its way in, with what is known of it.
 #[derive(Clone, Copy)]
@@ -29,6 +29,44 @@ impl Landing {
 }
 
 impl Circuit {
+    /// Settles a success that is not the healthy path's: where only the window must be told of it, at the cost of that.
+    #[inline(never)]
+    pub(crate) fn settle_success(&self, word: Word, started: u64) {
+        let plan = &self.meta.plan;
+        // Closed, the same generation, no failures in a row, no moving rate.
+        let only_windowed = self.slot.word.load().0 == (word.0 & !PAYLOAD) | DIRTY && word.is_closed();
+        if only_windowed && !plan.policy.evaluate_on_every_outcome {
+            let now = if plan.reads_clock { plan.now() } else { 0 };
+            let slow = plan
+                .slow_after
+                .is_some_and(|after| now.saturating_sub(started) >= after);
+            if !slow && self.tell_window(word, now) {
+                self.slot.totals.add(Count::Success);
+                return;
+            }
+        }
+        self.settle(word, started, Outcome::success(), false);
+    }
+
+    /// Tells the window of a quick success. `false` when that is not as simple as usual, and nothing was told.
+    #[inline]
+    fn tell_window(&self, word: Word, now: u64) -> bool {
+        let generation = word.generation();
+        match (&self.slot.window, &self.meta.plan.store) {
+            (Windows::Tally(tally), Store::Time(slicing, _)) => tally.success_at(*slicing, generation, now),
+            (Windows::Tally(tally), Store::Lifetime) => tally.success_in_life(generation),
+            (Windows::Ring(ring), Store::Ring(shape)) => match ring.push(*shape, generation, false, false) {
+                Some(Lap::Within) => true,
+                Some(Lap::Ended) => {
+                    self.clean(word);
+                    true
+                }
+                None => false,
+            },
+            _ => false,
+        }
+    }
+
     /// Settles a permit that was given under `word`.
     #[inline(never)]
     pub(crate) fn settle(&self, word: Word, started: u64, outcome: Outcome, cancelled: bool) {

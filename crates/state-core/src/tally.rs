@@ -180,6 +180,36 @@ impl Tally {
         )
     }
 
+    /// A success in the slice that is being written already: one look and one swap. `false` when it is not that simple.
+    #[inline]
+    pub(crate) fn success_at(&self, slicing: Slicing, generation: u64, nanos: u64) -> bool {
+        let tick = slicing.tick(nanos);
+        self.last.load(Ordering::Relaxed) == tick
+            && self.bump(
+                (tick % u64::from(slicing.buckets)) as usize,
+                Tag::Time { generation, tick }.pack(),
+                TIME_COUNT,
+            )
+    }
+
+    /// As [`success_at`](Self::success_at), in the one slice of a lifetime.
+    #[inline]
+    pub(crate) fn success_in_life(&self, generation: u64) -> bool {
+        self.bump(0, Tag::Lifetime(generation).pack(), LIFETIME_COUNT)
+    }
+
+    #[inline]
+    fn bump(&self, slice: usize, tag: u64, count_bits: u32) -> bool {
+        let shard = &self.shards[crate::shard::mine() & (self.shards.len() - 1)];
+        let Some(words) = shard.0.get(slice) else { return false };
+        let seen = words[CALLS].load(Ordering::Relaxed);
+        let count = seen.wrapping_sub(tag);
+        count < (1 << count_bits) - 1
+            && words[CALLS]
+                .compare_exchange(seen, seen + 1, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+    }
+
     #[inline]
     fn push(&self, slice: usize, tag: Tag, failed: bool, slow: bool) -> Option<()> {
         let shard = &self.shards[crate::shard::mine() & (self.shards.len() - 1)];
