@@ -109,6 +109,7 @@ mod http;
 mod layer;
 mod limit;
 mod line;
+mod lobby;
 mod observe;
 mod permit;
 mod policy;

@@ -245,8 +245,14 @@ impl<D> Limit<D> {
         }
     }
 
+    /// Refuses by what the word said. Where that and the configuration tell how many wait, nothing else is read: a
+    /// refusal at the door is one load.
     pub(crate) fn refuse(&self, reason: Reason, seen: Seen) -> Overloaded {
-        let waiting = self.slot.waiting();
+        let waiting = match (reason, self.config.overflow) {
+            (_, Overflow::Refuse) => 0,
+            (Reason::QueueFull, Overflow::Queue { rules, .. }) => rules.max_waiting,
+            _ => self.slot.waiting(),
+        };
         let overloaded = Overloaded::new(self.config, reason, seen.in_flight(), seen.limit(), waiting);
         observe::refused(&overloaded);
         overloaded
@@ -338,7 +344,6 @@ impl<D: Dismiss> Limit<D> {
             Overflow::Refuse => Reason::Full,
             Overflow::Queue { .. } | Overflow::Backpressure => Reason::QueueFull,
         };
-        // Here ends what a refusal costs: it has been one load.
         if reason == Reason::Full || seen.is_crowded() {
             return Admission::Refused(self.refuse(reason, seen));
         }

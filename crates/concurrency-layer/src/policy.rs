@@ -6,9 +6,9 @@ use crate::build_error::BuildError;
 use crate::dismiss::{Dismiss, Undismissed};
 use crate::limit::Limit;
 use crate::line::Order;
+use crate::lobby::Rules;
 use crate::observe::Keys;
 use crate::registry;
-use crate::slot::Rules;
 use crate::word::MAX_LIMIT;
 
 const MAX_NAME: usize = 128;

@@ -28,16 +28,10 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
-use crate::line::{Key, Line, Order, Turn};
+use crate::line::{Key, Turn};
+use crate::lobby::{Lobby, Rules};
 use crate::sync::{Mutex, MutexGuard};
 use crate::word::{Seen, Stamp, Word};
-
-/// How a limiter lets calls wait.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub(crate) struct Rules {
-    pub(crate) max_waiting: u32,
-    pub(crate) order: Order,
-}
 
 /// What came of a call that found no room at first sight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,38 +71,11 @@ pub(crate) struct Slot {
     waiting: AtomicU32,
 }
 
-#[derive(Debug)]
-struct Lobby {
-    queue: Line,
-    gates: Line,
-    rules: Rules,
-    retired: bool,
-    /// On the list of free slots, or never to be.
-    listed: bool,
-}
-
-impl Lobby {
-    const fn wants_attention(&self) -> bool {
-        self.retired || !self.queue.is_empty() || !self.gates.is_empty()
-    }
-
-    const fn is_crowded(&self) -> bool {
-        !self.queue.is_empty() && self.queue.waiting() >= self.rules.max_waiting
-    }
-}
-
 impl Slot {
     pub(crate) fn new(limit: u32, rules: Rules) -> Self {
-        let lobby = Lobby {
-            queue: Line::new(),
-            gates: Line::new(),
-            rules,
-            retired: false,
-            listed: false,
-        };
         Self {
             word: Word::new(limit),
-            lobby: Mutex::new(lobby),
+            lobby: Mutex::new(Lobby::new(rules)),
             waiting: AtomicU32::new(0),
         }
     }
@@ -381,8 +348,7 @@ impl Slot {
     }
 
     fn recount(&self, lobby: &Lobby) {
-        self.waiting
-            .store(lobby.queue.waiting() + lobby.gates.waiting(), Ordering::Relaxed);
+        self.waiting.store(lobby.waiting(), Ordering::Relaxed);
     }
 
     /// No code of the user runs under the lock; should it be poisoned all the same, the lobby is as good as before.

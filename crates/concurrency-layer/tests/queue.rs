@@ -393,3 +393,38 @@ async fn a_thousand_calls_through_three_slots_all_come_through() {
     assert_eq!(most.load(Ordering::Relaxed), 3);
     assert_eq!((limit.in_flight(), limit.waiting()), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn polled_after_it_was_over_it_panics_and_counts_nothing_twice() {
+    let limit = queued(2, 10);
+    let service = ConcurrencyLayer::new(limit).layer(service_fn(|()| ready(Ok::<_, Infallible>(()))));
+    let mut kept = Box::pin(service.clone().call(()));
+    assert!(kept.as_mut().await.is_ok());
+    let _others = (limit.try_acquire().unwrap(), limit.try_acquire().unwrap());
+    assert!(tokio::spawn(kept).await.unwrap_err().is_panic());
+    assert_eq!(limit.in_flight(), 2);
+    let mut refused = Box::pin(limit.acquire());
+    assert!(refused.as_mut().await.is_err());
+    assert!(tokio::spawn(refused).await.unwrap_err().is_panic());
+    assert_eq!((limit.in_flight(), limit.waiting()), (2, 0));
+}
+
+#[test]
+fn a_runtime_that_is_shut_down_leaves_nobody_in_line() {
+    let limit = queued(1, 10);
+    let permit = limit.try_acquire().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.spawn(limit.acquire());
+    runtime.spawn(async move { limit.call(|| pending::<()>()).await });
+    while limit.waiting() < 2 {
+        std::thread::yield_now();
+    }
+    drop(runtime);
+    assert_eq!((limit.in_flight(), limit.waiting()), (1, 0));
+    drop(permit);
+    assert_eq!(limit.in_flight(), 0);
+}
