@@ -49,7 +49,7 @@
 //! | step | answers with | passes on |
 //! |---|---|---|
 //! | [`cached`](FallbackLayer::cached), [`cached_if`](FallbackLayer::cached_if), [`cached_in`](FallbackLayer::cached_in) | the last good answer for a key | there is none, or it is too old |
-//! | `cached_http` (feature `http`) | the same, for a body that streams | the same |
+//! | `cached_http`, `cached_http_in` (feature `http`) | the same, for a body that streams | the same |
 //! | [`service`](FallbackLayer::service) | what another service answers | it fails, is not ready in time, or the request cannot be made again |
 //! | [`respond`](FallbackLayer::respond), [`respond_if`](FallbackLayer::respond_if), [`respond_value`](FallbackLayer::respond_value) | what a function says, or a value | the function says `None` |
 //! | [`finally`](FallbackLayer::finally), [`or_else`](FallbackLayer::or_else) | what a function says; the chain ends, and the error type is `Infallible` | never |

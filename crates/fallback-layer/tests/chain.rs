@@ -230,12 +230,14 @@ async fn a_step_may_have_its_own_concurrency_bound() {
     let mut two = task::spawn(layer.layer(down()).oneshot(2));
     assert_pending!(one.poll());
     assert_pending!(two.poll());
-    assert_eq!(layer.layer(down()).oneshot(3).await.unwrap(), "full");
+    let mut three = task::spawn(layer.layer(down()).oneshot(3));
+    assert_eq!(assert_ready!(three.poll()).unwrap(), "full");
 
     drop(one);
     let mut four = task::spawn(layer.layer(down()).oneshot(4));
     assert_pending!(four.poll(), "the place that was given back is taken again");
-    assert_eq!(layer.layer(down()).oneshot(5).await.unwrap(), "full");
+    let mut five = task::spawn(layer.layer(down()).oneshot(5));
+    assert_eq!(assert_ready!(five.poll()).unwrap(), "full");
 }
 
 #[tokio::test]
@@ -420,4 +422,101 @@ async fn polled_after_its_answer_a_future_panics_and_says_so() {
     let again = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call.poll().is_ready()));
     let said = again.unwrap_err();
     assert!(said.downcast_ref::<&str>().unwrap().contains("after it had answered"));
+}
+
+/// What a step may do when it is reached.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Does {
+    Answer,
+    PassOn,
+    Fail,
+    Hang,
+    NotWanted,
+}
+
+/// Does it, and calls itself by its place in the chain.
+#[derive(Clone)]
+struct Doing(Does, &'static str);
+
+impl<Kept> Step<u32, &'static str, Kept> for Doing {
+    type Held = ();
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Option<&'static str>, BoxError>> + Send>>;
+
+    fn hold(&self, _: &u32) {}
+
+    fn answer(&self, (): (), _: &Kept, _: &Cause<&'static str>) -> Self::Future {
+        let Self(does, name) = self.clone();
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            match does {
+                Does::Answer => Ok(Some(name)),
+                Does::Fail => Err(Broken(name).into()),
+                Does::Hang => std::future::pending().await,
+                Does::PassOn => Ok(None),
+                Does::NotWanted => panic!("it must not be reached"),
+            }
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_three_steps_do_the_first_answer_or_the_last_error_comes_out() {
+    const ALL: [Does; 5] = [Does::Answer, Does::PassOn, Does::Fail, Does::Hang, Does::NotWanted];
+    const NAMES: [&str; 3] = ["one", "two", "three"];
+    let limit = Duration::from_secs(1);
+    for number in 0..125 {
+        let does = [ALL[number % 5], ALL[number / 5 % 5], ALL[number / 25]];
+        let [one, two, three] = does;
+        let layer = FallbackLayer::new()
+            .on_response(|answer| *answer == "bad")
+            .step(NAMES[0], Doing(one, NAMES[0]))
+            .when(move |_, _| one != Does::NotWanted)
+            .within(limit)
+            .at_most(1)
+            .step(NAMES[1], Doing(two, NAMES[1]))
+            .when(move |_, _| two != Does::NotWanted)
+            .within(limit)
+            .at_most(1)
+            .step(NAMES[2], Doing(three, NAMES[2]))
+            .when(move |_, _| three != Does::NotWanted)
+            .within(limit)
+            .at_most(1)
+            .build()
+            .unwrap();
+
+        let answers = does.iter().position(|does| *does == Does::Answer);
+        let reached = &does[..answers.unwrap_or(3)];
+        let last = reached.iter().rposition(|does| matches!(does, Does::Fail | Does::Hang));
+        let hangs = reached.iter().filter(|does| **does == Does::Hang).count();
+
+        let started = tokio::time::Instant::now();
+        let by_error = layer.layer(down()).oneshot(1).await;
+        assert!(started.elapsed() >= limit * u32::try_from(hangs).unwrap(), "{does:?}");
+        assert!(
+            started.elapsed() < limit * (u32::try_from(hangs).unwrap() + 1),
+            "{does:?}"
+        );
+        match (answers, last, by_error) {
+            (Some(at), _, answer) => assert_eq!(answer.unwrap(), NAMES[at], "{does:?}"),
+            (None, None, error) => {
+                assert_eq!(error.unwrap_err().downcast_ref(), Some(&Broken("down")), "{does:?}");
+            }
+            (None, Some(at), error) => {
+                let error = error.unwrap_err();
+                let found = FallbackError::find(&*error).unwrap();
+                assert_eq!(
+                    (found.step(), found.took_too_long()),
+                    (NAMES[at], does[at] == Does::Hang),
+                    "{does:?}"
+                );
+                assert_eq!(
+                    error.source().unwrap().downcast_ref(),
+                    Some(&Broken("down")),
+                    "{does:?}"
+                );
+            }
+        }
+        let by_response = layer.layer(Script::new([Ok("bad")])).oneshot(1).await.unwrap();
+        assert_eq!(by_response, answers.map_or("bad", |at| NAMES[at]), "{does:?}");
+    }
 }

@@ -194,12 +194,37 @@ where
         Key: Hash + Eq + Send + Sync + 'static,
         B: Body<Data = Bytes>,
     {
-        let last_good = LastGood::with(LastGood::builder());
+        self.cached_http_in(&LastGood::with(LastGood::builder()), key, wrap)
+    }
+
+    /// As [`cached_http`](Self::cached_http), with responses kept in `last_good`, which others may share.
+    ///
+    /// ```
+    /// use axum::{body::Body, extract::Request, response::Response};
+    /// use fallback_layer::{FallbackLayer, LastGood, http::StoredResponse};
+    ///
+    /// let pages = LastGood::<String, StoredResponse>::builder().max_entries(100).build()?;
+    /// let fallback = FallbackLayer::http()
+    ///     .cached_http_in(&pages, |request: &Request| Some(request.uri().path().to_owned()), Body::new);
+    /// # let _: FallbackLayer<Request, Response, _> = fallback;
+    /// pages.forget(&"/news".to_owned());
+    /// # Ok::<(), fallback_layer::ConfigError>(())
+    /// ```
+    pub fn cached_http_in<Key>(
+        self,
+        last_good: &LastGood<Key, StoredResponse>,
+        key: impl Fn(&Request<ReqBody>) -> Option<Key> + Send + Sync + 'static,
+        wrap: impl Fn(CachedBody<B>) -> B + Send + Sync + 'static,
+    ) -> WithCachedHttp<ReqBody, B, C, Key, K, V>
+    where
+        Key: Hash + Eq + Send + Sync + 'static,
+        B: Body<Data = Bytes>,
+    {
         let step = CachedHttp {
             key: Arc::new(key),
             wrap: Arc::new(wrap),
             max_body: MAX_BODY,
-            last_good,
+            last_good: last_good.clone(),
         };
         self.step("cached", step)
     }
@@ -220,7 +245,7 @@ pub type CachedHttpLayer<ReqBody, B, Before, Key, Kept, K> = FallbackLayer<
 
 /// # The cache of the last step, for HTTP
 ///
-/// Each of these (but [`max_body`](Self::max_body)) starts an empty cache: they belong right behind the step.
+/// Each of these (but [`max_body`](Self::max_body)) starts an empty cache of the step's own: they belong right behind it.
 impl<ReqBody, B, Before, Key, Kept, K, V>
     FallbackLayer<Request<ReqBody>, Response<B>, Chain<Before, CachedHttp<ReqBody, Key, B>, Kept, Response<B>>, K, V>
 where
