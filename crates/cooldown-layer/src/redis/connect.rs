@@ -80,7 +80,7 @@ impl Link {
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         let sent = match self.manager() {
-            Ok(mut manager) => manager.send_packed_command(&redis::cmd("PING")).await.map(drop),
+            Ok(mut manager) => manager.send_packed_command(&redis::cmd("PING")).await.and_then(redis::Value::extract_error).map(drop),
             Err(error) => Err(error),
         };
         sent.map_err(|error| {
@@ -104,15 +104,15 @@ impl Link {
 
     async fn send(&self, call: &Call<'_>) -> Result<Reply, RedisError> {
         let mut manager = self.manager()?;
-        let value = match manager.send_packed_command(&call.by_hash()).await {
+        // What the server itself refuses comes as a value.
+        let sent = manager.send_packed_command(&call.by_hash()).await.and_then(redis::Value::extract_error);
+        match sent {
             // The server was restarted, or somebody flushed its scripts: this brings the text along.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                manager.send_packed_command(&call.by_text()).await?
+                manager.send_packed_command(&call.by_text()).await.and_then(redis::Value::extract_error).map(Reply)
             }
-            other => other?,
-        };
-        // A script's own error may come as a value.
-        Ok(Reply(value.extract_error()?))
+            other => other.map(Reply),
+        }
     }
 
     /// Draws the consequence of an error; says whether the call should be sent again.
