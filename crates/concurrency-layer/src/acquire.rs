@@ -76,7 +76,7 @@ fn abandon(slot: &'static Slot, key: Key) {
 }
 
 pin_project! {
-    /// Somebody in line, with all that can end it: his turn, a dismissal, the time.
+    /// Somebody in line, with all that can end it: the turn, a dismissal, the time.
     #[derive(Debug)]
     pub(crate) struct Wait<T> {
         ticket: Ticket,

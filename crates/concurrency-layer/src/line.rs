@@ -23,7 +23,7 @@ pub(crate) enum Order {
 pub(crate) enum Turn {
     /// Still in line.
     Waiting,
-    /// A slot is his; it is counted already.
+    /// Served: the slot is counted already.
     Granted,
     /// The limit was retired.
     Retired,
@@ -109,7 +109,7 @@ impl Line {
         }
     }
 
-    /// Calls the next one in `order` and tells him `turn`; he keeps his place until he [`leave`](Self::leave)s.
+    /// Calls the next one in `order`, to whom `turn` will be told. The place is kept until its owner [`leave`](Self::leave)s.
     pub(crate) fn call(&mut self, order: Order, turn: Turn) -> Option<Waker> {
         let index = match order {
             Order::Fifo => self.first,
@@ -121,11 +121,11 @@ impl Line {
         self.unlink(index);
         let place = &mut self.places[index as usize];
         place.turn = turn;
-        // He may not have polled yet; then there is nobody to wake, and he finds his turn when he does.
+        // The owner may not have polled yet: then there is nobody to wake, and the first poll finds the turn.
         Some(place.waker.take().unwrap_or_else(|| Waker::noop().clone()))
     }
 
-    /// Calls the first one and forgets him: his key finds nothing from now on.
+    /// Calls the first one and forgets it: its key finds nothing from now on.
     pub(crate) fn dismiss_first(&mut self) -> Option<Waker> {
         let index = self.first;
         let waker = self.call(Order::Fifo, Turn::Waiting)?;

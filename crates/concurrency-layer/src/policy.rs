@@ -127,6 +127,8 @@ impl<D> LimitBuilder<D> {
     /// A service that is ready holds no slot: it takes one in `call`. Should others have been faster, that call waits for
     /// its turn, behind those who came before it. So a ready service that is never called keeps nobody out.
     ///
+    /// [`Limit::acquire`] and [`Limit::call`] of such a limit wait in that line too, without bound.
+    ///
     /// Each service that becomes ready has been woken by a slot that came back, and all that wait are woken while there is
     /// room. That is right for some tens of endpoints or connections; for thousands of clones, one for each request, use
     /// [`queue`](Self::queue), which also bounds them.

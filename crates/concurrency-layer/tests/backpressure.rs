@@ -26,7 +26,7 @@ async fn it_is_pending_while_full_and_woken_when_a_slot_comes_back() {
     let permit = limit.try_acquire().unwrap();
     assert_pending!(service.poll_ready());
     assert_eq!(limit.waiting(), 1);
-    assert!(!service.is_woken(), "nobody wakes himself");
+    assert!(!service.is_woken(), "a service does not wake itself");
     drop(permit);
     assert!(service.is_woken());
     assert_ready_ok!(service.poll_ready());

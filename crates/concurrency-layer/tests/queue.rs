@@ -419,7 +419,7 @@ fn a_runtime_that_is_shut_down_leaves_nobody_in_line() {
         .build()
         .unwrap();
     runtime.spawn(limit.acquire());
-    runtime.spawn(async move { limit.call(|| pending::<()>()).await });
+    runtime.spawn(async move { limit.call(pending::<()>).await });
     while limit.waiting() < 2 {
         std::thread::yield_now();
     }
