@@ -4,13 +4,12 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
-use std::sync::Arc;
 
 use pin_project_lite::pin_project;
 
 use crate::chain::{Asked, Concluded, End, Given};
 use crate::observe;
-use crate::service::Shared;
+use crate::shared::{Handle, Shared};
 use crate::{BoxError, Cause, CauseKind, Degraded, Keep, Steps};
 
 pin_project! {
@@ -26,10 +25,13 @@ pin_project! {
     /// A panic of the service, of a predicate or of a step goes to the caller. Polled after it has answered, it panics.
     pub struct ResponseFuture<F, Req, Resp, C, K>
     where
+        Resp: 'static,
         K: Keep<Req>,
+        K: 'static,
         C: Steps<Req, Resp, K::Kept>,
+        C: 'static,
     {
-        shared: Arc<Shared<Resp, C, K>>,
+        shared: Handle<Shared<Resp, C, K>>,
         kept: K::Kept,
         held: Option<C::Held>,
         #[pin]
@@ -82,7 +84,7 @@ where
     K: Keep<Req>,
     C: Steps<Req, Resp, K::Kept>,
 {
-    pub(crate) fn called(answer: F, shared: Arc<Shared<Resp, C, K>>, held: C::Held, kept: K::Kept) -> Self {
+    pub(crate) fn called(answer: F, shared: Handle<Shared<Resp, C, K>>, held: C::Held, kept: K::Kept) -> Self {
         Self {
             shared,
             kept,
@@ -91,7 +93,7 @@ where
         }
     }
 
-    pub(crate) fn not_ready(error: BoxError, shared: Arc<Shared<Resp, C, K>>, held: C::Held, kept: K::Kept) -> Self {
+    pub(crate) fn not_ready(error: BoxError, shared: Handle<Shared<Resp, C, K>>, held: C::Held, kept: K::Kept) -> Self {
         let state = State::after(&shared, held, Cause::not_ready(error));
         Self {
             shared,

@@ -2,11 +2,12 @@
 
 use core::fmt;
 use core::marker::PhantomData;
+use std::sync::Arc;
 
 use tower_layer::Layer;
 
 use crate::policy::Rules;
-use crate::service::Shared;
+use crate::shared::{Handle, Shared};
 use crate::{ConfigError, Empty, Fallback, KeepNothing};
 
 /// Answers what a service could not: a layer with a chain of steps, run in the order in which they were added.
@@ -78,7 +79,7 @@ impl<Req, Resp> Default for FallbackLayer<Req, Resp> {
     }
 }
 
-impl<S, Req, Resp, C: Clone, K: Clone> Layer<S> for FallbackLayer<Req, Resp, C, K> {
+impl<S, Req, Resp: 'static, C: Clone + 'static, K: Clone + 'static> Layer<S> for FallbackLayer<Req, Resp, C, K> {
     type Service = Fallback<S, Req, Resp, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -87,7 +88,7 @@ impl<S, Req, Resp, C: Clone, K: Clone> Layer<S> for FallbackLayer<Req, Resp, C, 
             keep: self.keep.clone(),
             rules: self.rules.clone(),
         };
-        Fallback::new(inner, shared)
+        Fallback::new(inner, Handle::Counted(Arc::new(shared)))
     }
 }
 

@@ -76,7 +76,8 @@
 //!
 //! # What it costs
 //!
-//! A call that succeeds costs one reference count on the settings, and no allocation unless a step or a [`Keep`] hook makes one:
+//! A call that succeeds costs one reference count on the settings ([`leak`](FallbackLayer::leak) saves it, where the layer is
+//! there for good), and no allocation unless a step or a [`Keep`] hook makes one:
 //! [`respond`](FallbackLayer::respond), [`service`](FallbackLayer::service) and the rest take nothing of a request by
 //! themselves. [`cached`](FallbackLayer::cached) makes a key, looks it up, clones the answer and stores it, which moka does
 //! in about six small allocations; [`refresh_after`](FallbackLayer::refresh_after) spares busy keys all but the look-up.
@@ -128,10 +129,12 @@ pub mod http;
 mod keep;
 mod last_good;
 mod layer;
+mod leaked;
 mod observe;
 mod policy;
 mod respond;
 mod service;
+mod shared;
 mod step;
 
 pub use backup::{Backup, BackupFuture};
@@ -146,6 +149,7 @@ pub use future::ResponseFuture;
 pub use keep::{CloneRequest, Keep, KeepNothing, KeepRestore, KeepWith, Nothing, Restore};
 pub use last_good::{LastGood, LastGoodBuilder};
 pub use layer::{FallbackLayer, NeedsBuild, Ready};
+pub use leaked::LeakedLayer;
 pub use respond::Respond;
 pub use service::Fallback;
 pub use step::Step;

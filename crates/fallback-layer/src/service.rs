@@ -2,11 +2,10 @@
 
 use core::fmt;
 use core::task::{Context, Poll, ready};
-use std::sync::Arc;
 
 use tower_service::Service;
 
-use crate::policy::Rules;
+use crate::shared::{Handle, Shared};
 use crate::{BoxError, Keep, ResponseFuture, Steps};
 
 /// A service whose failures are answered by a chain of steps; made by [`FallbackLayer`](crate::FallbackLayer).
@@ -16,26 +15,19 @@ use crate::{BoxError, Keep, ResponseFuture, Steps};
 /// It is ready when its inner service is. When that fails while it is asked, the error is not handed up (whoever gets an
 /// error from `poll_ready` throws the whole service away): it becomes the cause of the next call, which the chain answers.
 /// The inner service is asked again for the call after that, so one that recovers is used again.
-pub struct Fallback<S, Req, Resp, C, K> {
+pub struct Fallback<S, Req, Resp: 'static, C: 'static, K: 'static> {
     inner: S,
-    shared: Arc<Shared<Resp, C, K>>,
+    shared: Handle<Shared<Resp, C, K>>,
     // What the inner service failed with when it was asked whether it is ready, until the call that it is told to.
     unready: Option<BoxError>,
     request: core::marker::PhantomData<fn(Req)>,
 }
 
-/// What all clones of a service share.
-pub(crate) struct Shared<Resp, C, K> {
-    pub(crate) chain: C,
-    pub(crate) keep: K,
-    pub(crate) rules: Rules<Resp>,
-}
-
 impl<S, Req, Resp, C, K> Fallback<S, Req, Resp, C, K> {
-    pub(crate) fn new(inner: S, shared: Shared<Resp, C, K>) -> Self {
+    pub(crate) fn new(inner: S, shared: Handle<Shared<Resp, C, K>>) -> Self {
         Self {
             inner,
-            shared: Arc::new(shared),
+            shared,
             unready: None,
             request: core::marker::PhantomData,
         }
@@ -80,7 +72,7 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let held = self.shared.chain.hold(&request);
         let kept = self.shared.keep.keep(&request);
-        let shared = Arc::clone(&self.shared);
+        let shared = self.shared.clone();
         match self.unready.take() {
             None => ResponseFuture::called(self.inner.call(request), shared, held, kept),
             Some(error) => ResponseFuture::not_ready(error, shared, held, kept),
@@ -93,7 +85,7 @@ impl<S: Clone, Req, Resp, C, K> Clone for Fallback<S, Req, Resp, C, K> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            shared: Arc::clone(&self.shared),
+            shared: self.shared.clone(),
             unready: None,
             request: core::marker::PhantomData,
         }

@@ -73,6 +73,7 @@ fn a_call_that_succeeds_allocates_nothing_when_there_are_but_respond_steps() {
     none(allocations_a_call(echo(), 1_000));
     let layer = FallbackLayer::new().respond_if(|_, _| None).respond(|_, _| 0);
     none(allocations_a_call(layer.layer(echo()), 1_000));
+    none(allocations_a_call(layer.leak().layer(echo()), 1_000));
 }
 
 #[test]

@@ -113,6 +113,32 @@ async fn layer_called_twice_shares_the_cache_and_the_bounds() {
     );
 }
 
+#[tokio::test]
+async fn a_leaked_layer_is_the_same_layer_and_shares_the_same_state() {
+    fn is_copied<T: Copy + Send + Sync + 'static>(_: &T) {}
+
+    let layer = FallbackLayer::new()
+        .keep(CloneRequest)
+        .cached(|number: &u32| *number)
+        .service(support::hanging())
+        .at_most(1)
+        .respond(|_, _| "full")
+        .build()
+        .unwrap()
+        .leak();
+    is_copied(&layer);
+    let down = || failing(|| Broken("down").into());
+    layer.layer(Script::new([Ok("good")])).oneshot(1).await.unwrap();
+    assert_eq!(layer.layer(down()).oneshot(1).await.unwrap(), "good");
+    let mut holds_the_place = task::spawn(layer.layer(down()).oneshot(2));
+    assert_pending!(holds_the_place.poll());
+    let service = layer.layer(down());
+    assert_eq!(service.clone().oneshot(2).await.unwrap(), "full");
+    drop(holds_the_place);
+    let mut has_the_place = task::spawn(service.oneshot(2));
+    assert_pending!(has_the_place.poll());
+}
+
 /// Counts how many of itself there are.
 struct Counted(Arc<AtomicUsize>);
 
