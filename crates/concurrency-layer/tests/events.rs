@@ -54,6 +54,6 @@ fn changes_are_info_refusals_are_trace_and_admitted_calls_are_nothing() {
         info.contains("limit changed limit=\"told\" max=2 in_flight=0"),
         "{info}"
     );
-    let retired = told(Level::INFO, || drop(limit.retire()));
+    let retired = told(Level::INFO, || assert!(limit.retire()));
     assert!(retired.contains("limit retired limit=\"told\""), "{retired}");
 }

@@ -1,5 +1,6 @@
 //! The handle: what it counts, what it changes, what it says.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use concurrency_layer::{Limit, Overloaded, Reason};
@@ -164,15 +165,23 @@ fn a_retired_limit_is_no_longer_among_all() {
 }
 
 #[tokio::test]
-async fn dismissed_at_the_very_moment_of_a_grant_the_slot_is_kept_or_passed_on() {
+async fn a_slot_granted_at_the_very_moment_of_a_dismissal_is_kept() {
+    // The dismissal gives back the slot that is waited for, and then says that waiting is pointless.
+    let held = Arc::new(Mutex::new(None));
+    let gives_back = Arc::clone(&held);
     let limit = Limit::fixed(1)
         .queue(10, Duration::from_secs(2))
-        .dismiss_when(|| std::future::ready(()))
+        .dismiss_when(move || {
+            let held = Arc::clone(&gives_back);
+            async move { drop(held.lock().unwrap().take()) }
+        })
         .build()
         .unwrap();
-    let permit = limit.try_acquire().unwrap();
+    *held.lock().unwrap() = Some(limit.try_acquire().unwrap());
+    let permit = limit.acquire().await.expect("granted before it was dismissed");
+    assert_eq!((limit.in_flight(), limit.waiting()), (1, 0));
+    // Now the dismissal has nothing to give back.
     assert_eq!(limit.acquire().await.unwrap_err().reason(), Reason::Dismissed);
     drop(permit);
-    assert!(limit.acquire().await.is_ok());
     assert_eq!((limit.in_flight(), limit.waiting()), (0, 0));
 }
