@@ -113,6 +113,7 @@ impl Config {
                 .min_calls(5)
                 .open_for(Duration::from_secs(5))
                 .trials(2)
+                .stamp_failures(true)
                 .build()?;
             let limit = Limit::fixed(16)
                 .name(demo.name)

@@ -196,7 +196,8 @@ impl<'a> Places<'a> {
 
 fn circuit(name: &str, mut table: Table<'_>) -> Result<Circuit, ConfigError> {
     let mut places = Places(BTreeMap::new());
-    let mut builder = Circuit::builder(name);
+    // The status page tells the time of the last failure, whatever the rules.
+    let mut builder = Circuit::builder(name).stamp_failures(true);
 
     let consecutive = table.whole("consecutive_failures", 1..=65_535_u32)?;
     places.note("consecutive_failures", consecutive.as_ref());
@@ -306,4 +307,92 @@ fn fallback(mut table: Table<'_>) -> Result<Fallback, ConfigError> {
         rules: rules.into(),
         message: message.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use state_core::Policy;
+
+    use super::*;
+
+    fn read(text: &str) -> Config {
+        config("x.toml", text, |name| (name == "KEY").then(|| "secret".to_owned())).unwrap()
+    }
+
+    #[test]
+    fn what_a_file_says_is_what_the_gateway_does() {
+        let config = read(
+            r#"
+            listen = "[::1]:9000"
+            drain = "1m"
+            [[provider]]
+            name = "a"
+            url = "https://example.org/v1"
+            api_key_env = "KEY"
+            timeout = "1.5s"
+            models = { "x" = "y" }
+            circuit = { consecutive_failures = 7, failure_rate = 0.25, window = "1m", min_calls = 20, slow_rate = 0.75, slow_after = "3s", open_for = "90s", trials = 4 }
+            limit = { max_in_flight = 3, queue = 5, max_wait = "10ms" }
+            [fallback]
+            cache_entries = 7
+            max_age = "1h"
+            message = "Sorry"
+            rule = [{ contains = "Price", answer = "Five." }]
+            "#,
+        );
+        assert_eq!(
+            (config.listen, config.drain),
+            ("[::1]:9000".parse().unwrap(), Duration::from_mins(1))
+        );
+        let provider = &config.providers[0];
+        assert_eq!(provider.url.to_string(), "https://example.org/v1");
+        assert_eq!(provider.api_key.as_ref().unwrap(), "Bearer secret");
+        assert_eq!(provider.timeout, Duration::from_millis(1_500));
+        assert_eq!(provider.models["x"], "y");
+        let policy = Policy::new()
+            .consecutive_failures(7)
+            .failure_rate_above(0.25)
+            .window(Window::time(Duration::from_mins(1)))
+            .min_calls(20)
+            .slow_call_rate_above(0.75, Duration::from_secs(3))
+            .open_for(Duration::from_secs(90))
+            .trials(4)
+            .stamp_failures(true);
+        assert_eq!(*provider.circuit.policy(), policy);
+        assert_eq!(provider.limit.limit(), 3);
+        assert_eq!(
+            (config.fallback.cache_entries, config.fallback.max_age),
+            (7, Duration::from_hours(1))
+        );
+        assert_eq!(&*config.fallback.message, "Sorry");
+        let rule = Rule {
+            contains: "price".to_owned(),
+            answer: "Five.".to_owned(),
+        };
+        assert_eq!(*config.fallback.rules, [rule]);
+    }
+
+    #[test]
+    fn what_a_file_leaves_out_is_the_default() {
+        let config = read("[[provider]]\nname = \"a\"\nurl = \"http://example.org/v1\"\n");
+        assert_eq!(config.listen, LISTEN);
+        assert!(config.admin_token.is_none() && config.providers[0].api_key.is_none());
+        let plain = Circuit::builder("plain").stamp_failures(true).build().unwrap();
+        assert_eq!(config.providers[0].circuit.policy(), plain.policy());
+        assert_eq!(config.providers[0].limit.limit(), 32);
+        assert!(config.fallback.rules.is_empty());
+    }
+
+    #[test]
+    fn no_secret_is_printed_with_a_configuration() {
+        let config = read(
+            "admin_token = \"correct-horse-battery\"\n\
+             [[provider]]\nname = \"a\"\nurl = \"http://example.org/v1\"\napi_key_env = \"KEY\"\n",
+        );
+        let printed = format!("{config:?}");
+        assert!(
+            !printed.contains("correct-horse") && !printed.contains("secret"),
+            "{printed}"
+        );
+    }
 }
