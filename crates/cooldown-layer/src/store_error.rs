@@ -97,7 +97,11 @@ impl fmt::Display for StoreError {
 
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreError").field("kind", &self.kind).field("what", &self.what).finish_non_exhaustive()
+        f.debug_struct("StoreError")
+            .field("kind", &self.kind)
+            .field("what", &self.what)
+            .field("source", &self.source.as_ref().map(ToString::to_string))
+            .finish()
     }
 }
 

@@ -14,8 +14,9 @@ local function after(span) return redis.call('ZCOUNT', seen, '(' .. show(now - s
 local alive = after(KEEP)
 local first = tonumber(alive > 0 and note[1] or now)
 if mode == 'record' and not redis.call('ZSCORE', seen, ARGV[3]) then
-  redis.call('ZREMRANGEBYSCORE', seen, '-inf', show(now - KEEP))
+  -- First what a full server refuses, so that it refuses all.
   redis.call('ZADD', seen, show(now), ARGV[3])
+  redis.call('ZREMRANGEBYSCORE', seen, '-inf', show(now - KEEP))
   local excess = redis.call('ZCARD', seen) - most
   if excess > 0 then redis.call('ZREMRANGEBYRANK', seen, 0, excess - 1) end
   redis.call('HSET', notes, 'first', show(first))

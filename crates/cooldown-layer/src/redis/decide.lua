@@ -94,8 +94,9 @@ end
 local stamp = math.max(0, now - age)
 local ahead = now - real
 for _, log in ipairs(logs) do
-  redis.call('ZREMRANGEBYSCORE', log.key, '-inf', show(now - log.keep))
+  -- The first write is one that a full server refuses: after any other it would let the rest of a script through.
   for unit = 1, cost do redis.call('ZADD', log.key, show(stamp), id .. ':' .. unit) end
+  redis.call('ZREMRANGEBYSCORE', log.key, '-inf', show(now - log.keep))
   live_at_least(log.key, log.keep + ahead)
 end
 for _, budget in ipairs(budgets) do
@@ -108,8 +109,8 @@ for _, budget in ipairs(budgets) do
     end
   end
 end
-redis.call('ZREMRANGEBYSCORE', open_key, '-inf', show(now))
 redis.call('ZADD', open_key, show(stamp + lease), id)
+redis.call('ZREMRANGEBYSCORE', open_key, '-inf', show(now))
 live_at_least(open_key, lease + ahead)
 if tracked then
   for _, late in ipairs(late_leases(record, now)) do

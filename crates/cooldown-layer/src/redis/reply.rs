@@ -122,7 +122,7 @@ fn kind(error: &RedisError) -> StoreErrorKind {
         () if found(&["WRONGTYPE"]) => StoreErrorKind::WrongType,
         () if found(&["OOM"]) => StoreErrorKind::OutOfMemory,
         () if found(&["READONLY", "MISCONF", "NOREPLICAS"]) => StoreErrorKind::ReadOnly,
-        () if found(&["NOAUTH", "WRONGPASS", "NOPERM"]) => StoreErrorKind::Denied,
+        () if found(&["NOAUTH", "WRONGPASS", "NOPERM", "unauthenticated"]) => StoreErrorKind::Denied,
         () if found(&["LOADING"]) => StoreErrorKind::Loading,
         () => StoreErrorKind::Other,
     }
