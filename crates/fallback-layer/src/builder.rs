@@ -145,7 +145,7 @@ where
     K: Keep<Req>,
     C: Steps<Req, Resp, K::Kept, Error = BoxError>,
 {
-    /// Adds a step of one's own. `name` is the label of its metrics, and what [`Degraded`](crate::Degraded) says.
+    /// Adds a [`Step`] of one's own. `name` is the label of its metrics, and what [`Degraded`](crate::Degraded) says.
     pub fn step<S>(self, name: &'static str, step: S) -> WithStep<Req, Resp, C, S, K, V>
     where
         S: Step<Req, Resp, K::Kept>,

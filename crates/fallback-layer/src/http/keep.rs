@@ -7,7 +7,7 @@ use http_body_util::{Empty, Full};
 
 use crate::{Keep, Restore};
 
-/// The head of an HTTP request, and its body where that was kept too.
+/// The head of an HTTP request, and its body where that was kept too: what [`KeepHead`] and [`KeepBytes`] keep.
 ///
 /// Header values and a `Bytes` body are shared with the request and not copied.
 #[derive(Debug, Clone)]
