@@ -19,6 +19,8 @@ pub(crate) struct Account {
     clock: Arc<dyn WallClock>,
     /// False where the store cannot be away: then nothing needs to be known twice.
     needed: bool,
+    /// Whether what this instance has taken by itself bounds it. Not where an absent store allows everything.
+    bounds: bool,
 }
 
 #[derive(Default)]
@@ -44,9 +46,9 @@ impl Debts {
 }
 
 impl Account {
-    pub(crate) fn new(clock: Arc<dyn WallClock>, needed: bool) -> Self {
+    pub(crate) fn new(clock: Arc<dyn WallClock>, needed: bool, bounds: bool) -> Self {
         let engine = Engine::new(Bounds::default());
-        Self { state: Mutex::new(State { engine, debts: Debts::default() }), clock, needed }
+        Self { state: Mutex::new(State { engine, debts: Debts::default() }), clock, needed, bounds }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -60,11 +62,17 @@ impl Account {
 
     /// Whether this instance alone has spent a budget already.
     pub(crate) fn is_over(&self, ask: &Ask) -> Option<Because> {
-        if !self.needed {
+        if !(self.needed && self.bounds) {
             return None;
         }
         let now = self.clock.now_ms();
         self.state().engine.over_budget(ask, now)
+    }
+
+    /// Whether somebody froze the cooldown, as far as this instance has heard.
+    pub(crate) fn frozen(&self, ask: &Ask) -> Option<Because> {
+        let now = self.clock.now_ms();
+        self.state().engine.frozen(ask, now)
     }
 
     /// Decides in the place of the store. What is given is owed to the store.
@@ -101,7 +109,7 @@ impl Account {
         let now = self.clock.now_ms();
         // The store gave, so nothing is frozen there any more.
         let _ = state.run(&Operation::Thaw { cooldown: ask.cooldown.clone() }, now);
-        let over = state.engine.over_budget(ask, now);
+        let over = if self.bounds { state.engine.over_budget(ask, now) } else { None };
         if over.is_none() {
             state.give(ask, now);
         }

@@ -9,7 +9,7 @@ use crate::deadline::within;
 use crate::error::Refused;
 use crate::lease::Lease;
 use crate::observe;
-use crate::policy::{CooldownBuilder, Policy};
+use crate::policy::{CooldownBuilder, Policy, StoreFailure};
 use crate::status::Status;
 use crate::store::{Answer, Operation, Settlement, StoreError, StoreErrorKind};
 
@@ -53,7 +53,8 @@ impl Cooldown {
     }
 
     pub(crate) fn open(policy: Policy) -> Self {
-        let account = Account::new(policy.store.clock(), !policy.store.is_always_there());
+        let bounds = policy.rules.store_failure != StoreFailure::Allow;
+        let account = Account::new(policy.store.clock(), !policy.store.is_always_there(), bounds);
         Self(Arc::new(Shared { policy, account }))
     }
 

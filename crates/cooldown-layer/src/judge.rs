@@ -169,6 +169,13 @@ impl Cooldown {
         let unavailable = |error| Err(Reason::StoreUnavailable { error });
         match self.0.policy.rules.store_failure {
             StoreFailure::Allow => {
+                let frozen = match &**operation {
+                    Operation::Decide(ask) => account.frozen(ask),
+                    _ => None,
+                };
+                if let Some(because) = frozen {
+                    return self.judgement(By::Local, Err(self.reason(because, budgets)));
+                }
                 account.give(operation);
                 self.judgement(By::Default, Ok(Vec::new()))
             }

@@ -35,7 +35,7 @@ pub enum StoreFailure {
     Local,
     /// Every action is refused.
     Refuse,
-    /// Every action is allowed that is not protected.
+    /// Every action is allowed that is not protected, unless this instance has heard of a freeze.
     Allow,
 }
 

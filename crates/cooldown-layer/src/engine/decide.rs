@@ -26,8 +26,8 @@ impl Engine {
 
     /// The first thing that speaks against it: an operator, the anomaly, the record, then each budget in its order.
     fn objection(&self, ask: &Ask, now: u64) -> Option<Because> {
-        if let Some(frost) = self.frost(&ask.cooldown, now) {
-            return Some(Because::Frozen(frost.clone()));
+        if let Some(frozen) = self.frozen(ask, now) {
+            return Some(frozen);
         }
         if let (Some((ledger, from)), Some(track)) = (&ask.person, &ask.track) {
             let last_24h = self.counts(&format!("{ledger}:{}", track.key), now).windows[1];
@@ -48,6 +48,11 @@ impl Engine {
                 Some(Because::BudgetFrozen { budget, frost })
             })
         })
+    }
+
+    /// Whether somebody froze the cooldown.
+    pub(crate) fn frozen(&self, ask: &Ask, now: u64) -> Option<Because> {
+        self.frost(&ask.cooldown, self.time(now)).cloned().map(Because::Frozen)
     }
 
     /// The first budget that has no room.
