@@ -343,7 +343,8 @@ impl Wake for Holds {
 
 #[tokio::test(start_paused = true)]
 async fn a_waker_whose_drop_gives_a_slot_back_does_not_lock_up() {
-    let limit = queued(2, 10);
+    // Without a timer, which would keep the waker too.
+    let limit = Limit::fixed(2).queue(10, Duration::MAX).build().unwrap();
     let held = limit.try_acquire().unwrap();
     let waker = Waker::from(Arc::new(Holds {
         _permit: limit.try_acquire().unwrap(),
