@@ -48,7 +48,15 @@ impl Debts {
 impl Account {
     pub(crate) fn new(clock: Arc<dyn WallClock>, needed: bool, bounds: bool) -> Self {
         let engine = Engine::new(Bounds::default());
-        Self { state: Mutex::new(State { engine, debts: Debts::default() }), clock, needed, bounds }
+        Self {
+            state: Mutex::new(State {
+                engine,
+                debts: Debts::default(),
+            }),
+            clock,
+            needed,
+            bounds,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -108,8 +116,17 @@ impl Account {
         let mut state = self.state();
         let now = self.clock.now_ms();
         // The store gave, so nothing is frozen there any more.
-        let _ = state.run(&Operation::Thaw { cooldown: ask.cooldown.clone() }, now);
-        let over = if self.bounds { state.engine.over_budget(ask, now) } else { None };
+        let _ = state.run(
+            &Operation::Thaw {
+                cooldown: ask.cooldown.clone(),
+            },
+            now,
+        );
+        let over = if self.bounds {
+            state.engine.over_budget(ask, now)
+        } else {
+            None
+        };
         if over.is_none() {
             state.give(ask, now);
         }
@@ -120,7 +137,10 @@ impl Account {
     pub(crate) fn hear_of(&self, ask: &Ask, frost: &Frost) {
         if self.needed {
             let key = ask.cooldown.to_string();
-            self.state().engine.apply(Change::Freeze { key, frost: frost.clone() });
+            self.state().engine.apply(Change::Freeze {
+                key,
+                frost: frost.clone(),
+            });
         }
     }
 
@@ -162,7 +182,10 @@ impl Account {
         };
         let given = &mut state.debts.given;
         given.retain(|(own, _)| !debts.given.iter().any(|(paid, _)| id(paid) == id(own)));
-        state.debts.settled.retain(|own| !debts.settled.iter().any(|paid| paid.id == own.id));
+        state
+            .debts
+            .settled
+            .retain(|own| !debts.settled.iter().any(|paid| paid.id == own.id));
         if state.debts.frozen == debts.frozen {
             state.debts.frozen = None;
         }
@@ -173,9 +196,15 @@ impl Account {
         let now = self.clock.now_ms();
         let mut payments = Vec::new();
         if let Some(reason) = &debts.frozen {
-            payments.push(Operation::Freeze { cooldown: cooldown.clone(), reason: reason.clone() });
+            payments.push(Operation::Freeze {
+                cooldown: cooldown.clone(),
+                reason: reason.clone(),
+            });
         }
-        let owed = |(ask, at): &(Arc<Operation>, u64)| Owed { ask: ask.clone(), age_ms: now.saturating_sub(*at) };
+        let owed = |(ask, at): &(Arc<Operation>, u64)| Owed {
+            ask: ask.clone(),
+            age_ms: now.saturating_sub(*at),
+        };
         if !debts.given.is_empty() {
             payments.push(Operation::Repay(debts.given.iter().map(owed).collect()));
         }
@@ -201,6 +230,8 @@ impl State {
     }
 
     fn apply(&mut self, changes: Vec<Change>) {
-        changes.into_iter().for_each(|change| self.engine.apply(change));
+        for change in changes {
+            self.engine.apply(change);
+        }
     }
 }

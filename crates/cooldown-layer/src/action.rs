@@ -39,7 +39,13 @@ impl Action {
     /// An action of a kind (`restart`, `failover`, `purge`) on a target, which costs one unit.
     #[must_use]
     pub fn new(kind: impl Into<String>, target: impl Into<String>) -> Self {
-        Self { kind: kind.into(), target: target.into(), labels: Vec::new(), cost: 1, anomaly: None }
+        Self {
+            kind: kind.into(),
+            target: target.into(),
+            labels: Vec::new(),
+            cost: 1,
+            anomaly: None,
+        }
     }
 
     /// A label that budgets may count by; the same name again replaces the value.
@@ -96,7 +102,10 @@ impl Action {
     /// The value of a label; empty when it has none of that name.
     #[must_use]
     pub fn value_of(&self, label: &str) -> &str {
-        self.labels.iter().find(|(name, _)| name == label).map_or("", |(_, value)| value)
+        self.labels
+            .iter()
+            .find(|(name, _)| name == label)
+            .map_or("", |(_, value)| value)
     }
 
     /// Why no cooldown can stand for it, if so.
@@ -111,10 +120,16 @@ impl Action {
             }
         }
         if self.kind.is_empty() {
-            return Some(Reason::Invalid { field: "kind", what: "is empty; name what is to be done".into() });
+            return Some(Reason::Invalid {
+                field: "kind",
+                what: "is empty; name what is to be done".into(),
+            });
         }
         if self.cost == 0 {
-            return Some(Reason::Invalid { field: "cost", what: "is 0; an action costs at least 1".into() });
+            return Some(Reason::Invalid {
+                field: "cost",
+                what: "is 0; an action costs at least 1".into(),
+            });
         }
         if self.labels.len() > MAX_LABELS {
             let what = format!("are {}; at most {MAX_LABELS} are allowed", self.labels.len());
@@ -140,9 +155,17 @@ pub(crate) struct Shown<'a>(pub(crate) &'a str);
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for shown in self.0.chars().take(120) {
-            if shown.is_control() { write!(f, "{}", shown.escape_unicode())? } else { write!(f, "{shown}")? }
+            if shown.is_control() {
+                write!(f, "{}", shown.escape_unicode())?;
+            } else {
+                write!(f, "{shown}")?;
+            }
         }
-        if self.0.chars().nth(120).is_some() { f.write_str("...") } else { Ok(()) }
+        if self.0.chars().nth(120).is_some() {
+            f.write_str("...")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -151,12 +174,17 @@ pub(crate) fn text_fault(text: &str, most: usize) -> Option<String> {
         return Some(format!("has {} bytes; at most {most} are allowed", text.len()));
     }
     let (at, found) = text.char_indices().find(|(_, c)| c.is_control())?;
-    Some(format!("has the control character {} at byte {at}; none is allowed", found.escape_unicode()))
+    Some(format!(
+        "has the control character {} at byte {at}; none is allowed",
+        found.escape_unicode()
+    ))
 }
 
 pub(crate) fn label_name_fault(name: &str) -> Option<String> {
     let fits = (1..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'));
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'));
     (!fits).then(|| format!("name \"{}\" is not 1 to 64 of A-Z a-z 0-9 . _ - /", Shown(name)))
 }
 
@@ -176,13 +204,21 @@ mod tests {
             (Action::new("restart", "api").cost(0), "cost"),
             (Action::new("restart", "api").label("na me", "x"), "na me"),
             (Action::new("restart", "api").label("name", "x\r"), "u{d}"),
-            ((0..17).fold(Action::new("restart", "api"), |action, n| action.label(n.to_string(), "x")), "17"),
+            (
+                (0..17).fold(Action::new("restart", "api"), |action, n| {
+                    action.label(n.to_string(), "x")
+                }),
+                "17",
+            ),
         ];
         for (action, hint) in cases {
             let fault = format!("{:?}", action.fault().expect("refused"));
             assert!(fault.contains(hint), "{fault} should name {hint}");
         }
         assert!(Action::new("restart", "api").label("ns", "").fault().is_none());
-        assert_eq!(Action::new("a\nb", "x".repeat(200)).to_string().len(), "a\\u{a}b on ".len() + 123);
+        assert_eq!(
+            Action::new("a\nb", "x".repeat(200)).to_string().len(),
+            "a\\u{a}b on ".len() + 123
+        );
     }
 }

@@ -89,7 +89,11 @@ impl fmt::Display for Decision<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(refused) = self.refused {
             write!(f, "{refused}")?;
-            return if self.dry_run { f.write_str(" (dry run: allowed)") } else { Ok(()) };
+            return if self.dry_run {
+                f.write_str(" (dry run: allowed)")
+            } else {
+                Ok(())
+            };
         }
         write!(f, "action {} granted", self.action)?;
         for (index, (budget, used, of)) in self.budgets.iter().enumerate() {

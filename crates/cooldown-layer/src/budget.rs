@@ -90,7 +90,12 @@ impl Budget {
     #[must_use]
     pub const fn of(units: u32) -> Self {
         let per = Duration::from_secs(15 * 60);
-        Self { of: units, per, scope: Scope::Everything, freeze: Freeze::UntilWindowClears }
+        Self {
+            of: units,
+            per,
+            scope: Scope::Everything,
+            freeze: Freeze::UntilWindowClears,
+        }
     }
 
     /// The length of the window.
@@ -170,15 +175,27 @@ impl Budget {
 
     pub(crate) fn validate(&self) -> Result<(), InvalidCooldown> {
         if !(1..=MAX_UNITS).contains(&self.of) {
-            return Err(InvalidCooldown::new("budget units", self.of, format!("1 to {MAX_UNITS}")));
+            return Err(InvalidCooldown::new(
+                "budget units",
+                self.of,
+                format!("1 to {MAX_UNITS}"),
+            ));
         }
         if self.per < Duration::from_millis(1) || self.per > MAX_WINDOW {
-            return Err(InvalidCooldown::new("budget window", format!("{:?}", self.per), "1 ms to 35 days"));
+            return Err(InvalidCooldown::new(
+                "budget window",
+                format!("{:?}", self.per),
+                "1 ms to 35 days",
+            ));
         }
         if let Freeze::For(d) = self.freeze
             && (d < Duration::from_millis(1) || d > Duration::from_secs(365 * 86_400))
         {
-            return Err(InvalidCooldown::new("freeze time", format!("{d:?}"), "1 ms to 365 days"));
+            return Err(InvalidCooldown::new(
+                "freeze time",
+                format!("{d:?}"),
+                "1 ms to 365 days",
+            ));
         }
         let fault = match &self.scope {
             Scope::Everything | Scope::EachKind | Scope::EachTarget => None,
@@ -189,7 +206,9 @@ impl Budget {
             Scope::Label(name, value) => label_name_fault(name).or_else(|| text_fault(value, 1024)),
         };
         let allowed = "a name without control characters, as Action allows it";
-        fault.map_or(Ok(()), |fault| Err(InvalidCooldown::new("budget scope", fault, allowed)))
+        fault.map_or(Ok(()), |fault| {
+            Err(InvalidCooldown::new("budget scope", fault, allowed))
+        })
     }
 
     /// The log in which `action` counts, `None` where this budget says nothing about it.
@@ -201,9 +220,7 @@ impl Budget {
             Scope::EachTarget => Some(format!("target={}", action.target)),
             Scope::Target(target) => (*target == action.target).then(|| format!("target={target}")),
             Scope::EachLabel(name) => Some(format!("label={name}={}", action.value_of(name))),
-            Scope::Label(name, value) => {
-                (action.value_of(name) == value).then(|| format!("label={name}={value}"))
-            }
+            Scope::Label(name, value) => (action.value_of(name) == value).then(|| format!("label={name}={value}")),
         }
     }
 
@@ -272,7 +289,10 @@ mod tests {
         assert_eq!(log(Budget::of(1).kind("purge")), None);
         assert_eq!(log(Budget::of(1).each_kind()), log(Budget::of(1).kind("restart")));
         assert_eq!(log(Budget::of(1).each_target()), log(Budget::of(2).target("api")));
-        assert_eq!(log(Budget::of(1).each_label("ns")), log(Budget::of(2).label("ns", "shop")));
+        assert_eq!(
+            log(Budget::of(1).each_label("ns")),
+            log(Budget::of(2).label("ns", "shop"))
+        );
         assert_eq!(log(Budget::of(1).each_label("zone")).as_deref(), Some("label=zone="));
     }
 }

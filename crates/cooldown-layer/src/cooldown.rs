@@ -119,7 +119,10 @@ impl Cooldown {
             let what = format!("a reason of {} bytes is not allowed; allowed: 1024", reason.len());
             return Err(StoreError::new(StoreErrorKind::Config, what));
         }
-        let operation = Operation::Freeze { cooldown: self.shared_name(), reason: reason.clone() };
+        let operation = Operation::Freeze {
+            cooldown: self.shared_name(),
+            reason: reason.clone(),
+        };
         self.0.account.owe_freeze(Some(reason.clone()));
         self.0.account.run(&operation)?;
         observe::frozen(self.name(), Some(&Shown(&reason)));
@@ -133,7 +136,9 @@ impl Cooldown {
     /// # Errors
     /// When the store did not hear it: nothing is thawed then.
     pub async fn thaw(&self) -> Result<(), StoreError> {
-        let operation = Arc::new(Operation::Thaw { cooldown: self.shared_name() });
+        let operation = Arc::new(Operation::Thaw {
+            cooldown: self.shared_name(),
+        });
         self.ask_store(operation.clone()).await?;
         self.0.account.owe_freeze(None);
         self.0.account.run(&operation)?;

@@ -21,7 +21,11 @@ pin_project! {
 }
 
 pub(crate) fn within<F: Future>(limit: Duration, future: F) -> Deadline<F> {
-    Deadline { future, timer: None, limit }
+    Deadline {
+        future,
+        timer: None,
+        limit,
+    }
 }
 
 impl<F: Future> Future for Deadline<F> {
@@ -48,7 +52,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_never_ends_is_ended() {
-        assert_eq!(within(Duration::from_millis(250), std::future::pending::<()>()).await, None);
+        assert_eq!(
+            within(Duration::from_millis(250), std::future::pending::<()>()).await,
+            None
+        );
         assert_eq!(within(Duration::ZERO, async { 3 }).await, Some(3));
     }
 
@@ -56,6 +63,9 @@ mod tests {
     fn what_is_ready_needs_no_runtime() {
         let waker = std::task::Waker::noop();
         let mut future = std::pin::pin!(within(Duration::ZERO, async { 3 }));
-        assert_eq!(future.as_mut().poll(&mut Context::from_waker(waker)), Poll::Ready(Some(3)));
+        assert_eq!(
+            future.as_mut().poll(&mut Context::from_waker(waker)),
+            Poll::Ready(Some(3))
+        );
     }
 }

@@ -175,7 +175,9 @@ impl Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { action, reason, at_ms, .. } = &*self.0;
+        let Inner {
+            action, reason, at_ms, ..
+        } = &*self.0;
         write!(f, "action {action} refused: ")?;
         let until = |f: &mut fmt::Formatter<'_>, wait: Duration| {
             let end = at_ms.saturating_add(crate::wall::millis(wait));
@@ -183,14 +185,25 @@ impl fmt::Display for Refused {
         };
         match reason {
             Reason::Protected { rule } => write!(f, "protected by \"{}\"", Shown(rule)),
-            Reason::Frozen { until: None, reason, .. } => write!(f, "frozen until it is thawed: {}", Shown(reason)),
+            Reason::Frozen {
+                until: None, reason, ..
+            } => write!(f, "frozen until it is thawed: {}", Shown(reason)),
             Reason::Frozen { reason, .. } => {
                 until(f, self.retry_after().unwrap_or_default())?;
                 write!(f, ": {}", Shown(reason))
             }
-            Reason::OverBudget { budget, used, of, retry_after } => {
+            Reason::OverBudget {
+                budget,
+                used,
+                of,
+                retry_after,
+            } => {
                 if used < &u64::from(*of) {
-                    write!(f, "budget {budget} has {} of {of} left, too few; ", u64::from(*of) - used)?;
+                    write!(
+                        f,
+                        "budget {budget} has {} of {of} left, too few; ",
+                        u64::from(*of) - used
+                    )?;
                 } else {
                     write!(f, "budget {budget} is spent; ")?;
                 }
@@ -230,7 +243,13 @@ mod tests {
     use super::*;
 
     fn said(reason: Reason) -> String {
-        Refused::new("repairs", &Action::new("restart", "deployment/api"), reason, 1_700_000_000_000).to_string()
+        Refused::new(
+            "repairs",
+            &Action::new("restart", "deployment/api"),
+            reason,
+            1_700_000_000_000,
+        )
+        .to_string()
     }
 
     #[test]
@@ -243,18 +262,40 @@ mod tests {
         };
         let head = "action restart on deployment/api refused: ";
         let cases = [
-            (budget(5, 364), "budget 5 per 15 min is spent; frozen until 22:19:24 UTC (in 6 min 4 s)"),
-            (budget(4, 60), "budget 5 per 15 min has 1 of 5 left, too few; frozen until 22:14:20 UTC (in 1 min)"),
             (
-                Reason::Frozen { since: moment(0), until: None, reason: "release\nnight".into() },
+                budget(5, 364),
+                "budget 5 per 15 min is spent; frozen until 22:19:24 UTC (in 6 min 4 s)",
+            ),
+            (
+                budget(4, 60),
+                "budget 5 per 15 min has 1 of 5 left, too few; frozen until 22:14:20 UTC (in 1 min)",
+            ),
+            (
+                Reason::Frozen {
+                    since: moment(0),
+                    until: None,
+                    reason: "release\nnight".into(),
+                },
                 "frozen until it is thawed: release\\u{a}night",
             ),
             (
-                Reason::Frozen { since: moment(0), until: Some(moment(1_700_000_060_000)), reason: "x".into() },
+                Reason::Frozen {
+                    since: moment(0),
+                    until: Some(moment(1_700_000_060_000)),
+                    reason: "x".into(),
+                },
                 "frozen until 22:14:20 UTC (in 1 min): x",
             ),
-            (Reason::Futile { succeeded: 0, tried: 2 }, "it helped 0 of 2 times before"),
-            (Reason::NeedsHuman { level: Level::PermanentFix }, "the anomaly is at level permanent_fix and needs a person"),
+            (
+                Reason::Futile { succeeded: 0, tried: 2 },
+                "it helped 0 of 2 times before",
+            ),
+            (
+                Reason::NeedsHuman {
+                    level: Level::PermanentFix,
+                },
+                "the anomaly is at level permanent_fix and needs a person",
+            ),
         ];
         for (reason, text) in cases {
             assert_eq!(said(reason), format!("{head}{text}"));
@@ -263,11 +304,22 @@ mod tests {
 
     #[test]
     fn a_refusal_carries_the_mark_of_the_house() {
-        let reason = Reason::OverBudget { budget: String::new(), used: 1, of: 1, retry_after: Some(Duration::from_secs(3)) };
+        let reason = Reason::OverBudget {
+            budget: String::new(),
+            used: 1,
+            of: 1,
+            retry_after: Some(Duration::from_secs(3)),
+        };
         let refused = Refused::new("repairs", &Action::new("a", "b"), reason, 0);
-        assert_eq!(Refusal::find(&refused).expect("marked").retry_after(), Some(Duration::from_secs(3)));
+        assert_eq!(
+            Refusal::find(&refused).expect("marked").retry_after(),
+            Some(Duration::from_secs(3))
+        );
         let outer = std::io::Error::other(refused);
-        assert_eq!(Refused::find(&outer).expect("found through a chain").cooldown(), "repairs");
+        assert_eq!(
+            Refused::find(&outer).expect("found through a chain").cooldown(),
+            "repairs"
+        );
         assert!(Refused::find(&std::io::Error::other("reset")).is_none());
     }
 }

@@ -18,7 +18,11 @@ use crate::store::StoreError;
 /// assert!(Level::Escalate > Level::Repeat);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Level {
     /// Seldom enough to be repaired without a word.
@@ -61,7 +65,11 @@ pub struct Escalation {
 
 impl Default for Escalation {
     fn default() -> Self {
-        Self { repeat: 3, escalate: 5, permanent_fix: 10 }
+        Self {
+            repeat: 3,
+            escalate: 5,
+            permanent_fix: 10,
+        }
     }
 }
 
@@ -69,7 +77,11 @@ impl Escalation {
     /// Thresholds of your own; each at least 1, none under the one before, none over 10,000.
     #[must_use]
     pub const fn at(repeat: u64, escalate: u64, permanent_fix: u64) -> Self {
-        Self { repeat, escalate, permanent_fix }
+        Self {
+            repeat,
+            escalate,
+            permanent_fix,
+        }
     }
 
     /// The level of an anomaly that came this often in 24 hours.
@@ -84,7 +96,11 @@ impl Escalation {
     }
 
     pub(crate) fn validate(&self) -> Result<(), InvalidCooldown> {
-        let Self { repeat, escalate, permanent_fix } = *self;
+        let Self {
+            repeat,
+            escalate,
+            permanent_fix,
+        } = *self;
         let rising = 1 <= repeat && repeat <= escalate && escalate <= permanent_fix && permanent_fix <= 10_000;
         rising.then_some(()).ok_or_else(|| {
             let found = format!("{repeat}, {escalate}, {permanent_fix}");
@@ -191,11 +207,13 @@ impl RepairStats {
     /// All actions together.
     #[must_use]
     pub fn total(&self) -> SuccessRate {
-        self.actions.iter().fold(SuccessRate::default(), |sum, (_, action)| SuccessRate {
-            succeeded: sum.succeeded + action.succeeded,
-            tried: sum.tried + action.tried,
-            fault: None,
-        })
+        self.actions
+            .iter()
+            .fold(SuccessRate::default(), |sum, (_, action)| SuccessRate {
+                succeeded: sum.succeeded + action.succeeded,
+                tried: sum.tried + action.tried,
+                fault: None,
+            })
     }
 }
 
@@ -206,7 +224,12 @@ mod tests {
     #[test]
     fn thresholds_that_do_not_rise_are_an_error() {
         assert!(Escalation::at(1, 1, 1).validate().is_ok());
-        for bad in [Escalation::at(0, 5, 10), Escalation::at(5, 3, 10), Escalation::at(3, 5, 4), Escalation::at(1, 2, 10_001)] {
+        for bad in [
+            Escalation::at(0, 5, 10),
+            Escalation::at(5, 3, 10),
+            Escalation::at(3, 5, 4),
+            Escalation::at(1, 2, 10_001),
+        ] {
             assert!(bad.validate().is_err(), "{bad:?}");
         }
     }

@@ -51,8 +51,15 @@ impl<S: Service<Req>, Req, R: Clone, J: Clone> ResponseFuture<S, Req, R, J> {
     pub(crate) fn new<E>(parts: &Parts<E, R, J>, action: Action, ready: S, request: Req) -> Self {
         let cooldown = parts.cooldown.clone();
         let question: Question<_> = Box::pin(async move { cooldown.request(action).await });
-        let stage = Stage::Asking { question, call: Some((ready, request)) };
-        Self { stage, refuse: parts.refuse.clone(), judge: parts.judge.clone() }
+        let stage = Stage::Asking {
+            question,
+            call: Some((ready, request)),
+        };
+        Self {
+            stage,
+            refuse: parts.refuse.clone(),
+            judge: parts.judge.clone(),
+        }
     }
 }
 
@@ -77,7 +84,10 @@ where
                     }
                     Ok(lease) => {
                         let (mut ready, request) = call.take().expect("asked once");
-                        Stage::Calling { answer: ready.call(request), lease: Some(lease) }
+                        Stage::Calling {
+                            answer: ready.call(request),
+                            lease: Some(lease),
+                        }
                     }
                 },
                 Staged::Calling { answer, lease } => {
@@ -86,7 +96,10 @@ where
                     // Word of the outcome is left at once: nothing that happens from here on can lose it.
                     lease.leave(this.judge.outcome(&result));
                     let cooldown = lease.cooldown().clone();
-                    Stage::Settling { question: Box::pin(async move { cooldown.pay().await }), result: Some(result) }
+                    Stage::Settling {
+                        question: Box::pin(async move { cooldown.pay().await }),
+                        result: Some(result),
+                    }
                 }
                 Staged::Settling { question, result } => {
                     ready!(question.as_mut().poll(cx));
@@ -109,6 +122,8 @@ impl<S: Service<Req>, Req, R, J> fmt::Debug for ResponseFuture<S, Req, R, J> {
             Stage::Settling { .. } => "settling",
             Stage::Done => "done",
         };
-        f.debug_struct("ResponseFuture").field("stage", &stage).finish_non_exhaustive()
+        f.debug_struct("ResponseFuture")
+            .field("stage", &stage)
+            .finish_non_exhaustive()
     }
 }

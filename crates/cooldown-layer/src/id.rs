@@ -75,7 +75,12 @@ fn seeds() -> &'static (RandomState, RandomState) {
 
 fn process() -> &'static (u64, u64) {
     static PROCESS: OnceLock<(u64, u64)> = OnceLock::new();
-    PROCESS.get_or_init(|| (seeds().0.hash_one(std::process::id()), seeds().1.hash_one(std::process::id())))
+    PROCESS.get_or_init(|| {
+        (
+            seeds().0.hash_one(std::process::id()),
+            seeds().1.hash_one(std::process::id()),
+        )
+    })
 }
 
 #[cfg(test)]

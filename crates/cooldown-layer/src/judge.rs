@@ -27,12 +27,11 @@ impl Cooldown {
     pub(crate) async fn judge(&self, action: Action) -> Result<Lease, Refused> {
         let policy = &self.0.policy;
         let id = DecisionId::new();
-        let (asked, budgets) = match self.objection(&action) {
-            Some(reason) => (Err(reason), Vec::new()),
-            None => {
-                let (ask, budgets) = self.ask(id, &action);
-                (Ok(Arc::new(Operation::Decide(ask))), budgets)
-            }
+        let (asked, budgets) = if let Some(reason) = self.objection(&action) {
+            (Err(reason), Vec::new())
+        } else {
+            let (ask, budgets) = self.ask(id, &action);
+            (Ok(Arc::new(Operation::Decide(ask))), budgets)
         };
         let judgement = match &asked {
             Ok(operation) => self.decide(operation, &budgets).await,
@@ -67,7 +66,16 @@ impl Cooldown {
                     _ => None,
                 });
                 let ends_ms = at_ms.saturating_add(millis(policy.rules.lease));
-                Ok(Lease::new(self.clone(), Grant { id, track, at_ms, ends_ms, refused }))
+                Ok(Lease::new(
+                    self.clone(),
+                    Grant {
+                        id,
+                        track,
+                        at_ms,
+                        ends_ms,
+                        refused,
+                    },
+                ))
             }
         }
     }
@@ -81,9 +89,15 @@ impl Cooldown {
         if let Some(rule) = policy.protected.covers(&action.target) {
             return Some(Reason::Protected { rule: rule.to_string() });
         }
-        let (index, budget) =
-            policy.budgets.iter().enumerate().find(|(_, budget)| budget.of < action.cost && budget.log_of(action).is_some())?;
-        let what = format!("is {}; budget {} never gives over {}", action.cost, policy.budget_texts[index], budget.of);
+        let (index, budget) = policy
+            .budgets
+            .iter()
+            .enumerate()
+            .find(|(_, budget)| budget.of < action.cost && budget.log_of(action).is_some())?;
+        let what = format!(
+            "is {}; budget {} never gives over {}",
+            action.cost, policy.budget_texts[index], budget.of
+        );
         Some(Reason::Invalid { field: "cost", what })
     }
 
@@ -94,9 +108,17 @@ impl Cooldown {
         let counted = policy.budgets.iter().enumerate();
         let counted = counted.filter_map(|(index, budget)| Some((index, budget.log_of(action)?)));
         let (logs, budgets, indices) = self.logs(counted);
-        let space = policy.ledger.as_ref().map_or(&policy.name, |ledger| ledger.shared_name());
-        let track = action.anomaly.map(|key| Track::new(space.clone(), key, action.kind.clone()));
-        let person = policy.ledger.as_ref().filter(|_| track.is_some() && !rules.past_permanent_fix);
+        let space = policy
+            .ledger
+            .as_ref()
+            .map_or(&policy.name, |ledger| ledger.shared_name());
+        let track = action
+            .anomaly
+            .map(|key| Track::new(space.clone(), key, action.kind.clone()));
+        let person = policy
+            .ledger
+            .as_ref()
+            .filter(|_| track.is_some() && !rules.past_permanent_fix);
         let ask = Ask {
             id,
             cooldown: policy.name.clone(),
@@ -126,7 +148,12 @@ impl Cooldown {
                 logs.len() - 1
             });
             logs[log].keep_ms = logs[log].keep_ms.max(per_ms);
-            budgets.push(BudgetAsk { log, of: budget.of, per_ms, freeze: budget.freeze });
+            budgets.push(BudgetAsk {
+                log,
+                of: budget.of,
+                per_ms,
+                freeze: budget.freeze,
+            });
             indices.push(index);
         }
         (logs, budgets, indices)
@@ -147,14 +174,22 @@ impl Cooldown {
         };
         match answer {
             Ok(Answer::Granted { at_ms, used }) => match account.take(ask) {
-                None => Judgement { by: By::Store, at_ms, outcome: Ok(used) },
+                None => Judgement {
+                    by: By::Store,
+                    at_ms,
+                    outcome: Ok(used),
+                },
                 Some(because) => self.judgement(By::Local, Err(self.reason(because, budgets))),
             },
             Ok(Answer::Refused { at_ms, because }) => {
                 if let Because::Frozen(frost) = &because {
                     account.hear_of(ask, frost);
                 }
-                Judgement { by: By::Store, at_ms, outcome: Err(self.reason(because, budgets)) }
+                Judgement {
+                    by: By::Store,
+                    at_ms,
+                    outcome: Err(self.reason(because, budgets)),
+                }
             }
             Ok(_) => {
                 let error = StoreError::new(StoreErrorKind::Other, "the store answered something else");
@@ -181,10 +216,16 @@ impl Cooldown {
             }
             // A store that is full is there: its word, that it cannot keep what it would give, holds.
             StoreFailure::Local if error.kind() != StoreErrorKind::Full => match account.decide(operation) {
-                Ok(Answer::Granted { at_ms, used }) => Judgement { by: By::Local, at_ms, outcome: Ok(used) },
-                Ok(Answer::Refused { at_ms, because }) => {
-                    Judgement { by: By::Local, at_ms, outcome: Err(self.reason(because, budgets)) }
-                }
+                Ok(Answer::Granted { at_ms, used }) => Judgement {
+                    by: By::Local,
+                    at_ms,
+                    outcome: Ok(used),
+                },
+                Ok(Answer::Refused { at_ms, because }) => Judgement {
+                    by: By::Local,
+                    at_ms,
+                    outcome: Err(self.reason(because, budgets)),
+                },
                 Ok(_) => self.judgement(By::Default, unavailable(error)),
                 Err(full) => self.judgement(By::Default, unavailable(full)),
             },
@@ -193,7 +234,11 @@ impl Cooldown {
     }
 
     fn judgement(&self, by: By, outcome: Result<Vec<u64>, Reason>) -> Judgement {
-        Judgement { by, at_ms: self.0.account.now_ms(), outcome }
+        Judgement {
+            by,
+            at_ms: self.0.account.now_ms(),
+            outcome,
+        }
     }
 
     /// A store's reason in the words of this cooldown.
@@ -219,7 +264,9 @@ impl Cooldown {
                 retry_after: wait_ms.map(Duration::from_millis),
             },
             Because::Futile { succeeded, tried } => Reason::Futile { succeeded, tried },
-            Because::Person { .. } => Reason::NeedsHuman { level: Level::PermanentFix },
+            Because::Person { .. } => Reason::NeedsHuman {
+                level: Level::PermanentFix,
+            },
         }
     }
 
@@ -230,14 +277,19 @@ impl Cooldown {
         match decision.refused.map(Refused::reason) {
             Some(Reason::Frozen { .. }) => observe::gauge(&policy.name, true),
             Some(Reason::OverBudget { budget, .. }) => {
-                let frozen = budgets.iter().any(|index| whole(index) && policy.budget_texts[*index] == *budget);
+                let frozen = budgets
+                    .iter()
+                    .any(|index| whole(index) && policy.budget_texts[*index] == *budget);
                 if frozen {
                     observe::gauge(&policy.name, true);
                 }
             }
             Some(_) => {}
             None => {
-                let spent = budgets.iter().zip(&decision.budgets).any(|(index, (_, used, of))| whole(index) && *used >= u64::from(*of));
+                let spent = budgets
+                    .iter()
+                    .zip(&decision.budgets)
+                    .any(|(index, (_, used, of))| whole(index) && *used >= u64::from(*of));
                 observe::gauge(&policy.name, spent);
             }
         }

@@ -90,7 +90,14 @@ impl<E> CooldownLayer<E> {
     where
         E: Fn(&Req) -> Action + Send + Sync + 'static,
     {
-        Self { parts: Parts { cooldown, extract: Arc::new(extract), refuse: Refuse, judge: ByResult } }
+        Self {
+            parts: Parts {
+                cooldown,
+                extract: Arc::new(extract),
+                refuse: Refuse,
+                judge: ByResult,
+            },
+        }
     }
 }
 
@@ -116,8 +123,20 @@ impl<E, R, J> CooldownLayer<E, R, J> {
     where
         F: Fn(Refused) -> Res + Send + Sync + 'static,
     {
-        let Parts { cooldown, extract, judge, .. } = self.parts;
-        CooldownLayer { parts: Parts { cooldown, extract, refuse: Respond(Arc::new(respond)), judge } }
+        let Parts {
+            cooldown,
+            extract,
+            judge,
+            ..
+        } = self.parts;
+        CooldownLayer {
+            parts: Parts {
+                cooldown,
+                extract,
+                refuse: Respond(Arc::new(respond)),
+                judge,
+            },
+        }
     }
 
     /// What the outcome of a call says of the action: an HTTP service, for one, answers `Ok` with a status of 500.
@@ -139,8 +158,20 @@ impl<E, R, J> CooldownLayer<E, R, J> {
     where
         F: Fn(&Result<Res, Err>) -> Outcome + Send + Sync + 'static,
     {
-        let Parts { cooldown, extract, refuse, .. } = self.parts;
-        CooldownLayer { parts: Parts { cooldown, extract, refuse, judge: ByRule(Arc::new(rule)) } }
+        let Parts {
+            cooldown,
+            extract,
+            refuse,
+            ..
+        } = self.parts;
+        CooldownLayer {
+            parts: Parts {
+                cooldown,
+                extract,
+                refuse,
+                judge: ByRule(Arc::new(rule)),
+            },
+        }
     }
 }
 
@@ -148,21 +179,36 @@ impl<S, E, R: Clone, J: Clone> Layer<S> for CooldownLayer<E, R, J> {
     type Service = CooldownService<S, E, R, J>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CooldownService { inner, parts: self.parts.share() }
+        CooldownService {
+            inner,
+            parts: self.parts.share(),
+        }
     }
 }
 
 impl<E, R: Clone, J: Clone> Parts<E, R, J> {
     /// A copy that shares the extractor, which need not be `Clone`.
     pub(crate) fn share(&self) -> Self {
-        let Self { cooldown, extract, refuse, judge } = self;
-        Self { cooldown: cooldown.clone(), extract: extract.clone(), refuse: refuse.clone(), judge: judge.clone() }
+        let Self {
+            cooldown,
+            extract,
+            refuse,
+            judge,
+        } = self;
+        Self {
+            cooldown: cooldown.clone(),
+            extract: extract.clone(),
+            refuse: refuse.clone(),
+            judge: judge.clone(),
+        }
     }
 }
 
 impl<E, R, J> fmt::Debug for CooldownLayer<E, R, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CooldownLayer").field("cooldown", &self.parts.cooldown).finish_non_exhaustive()
+        f.debug_struct("CooldownLayer")
+            .field("cooldown", &self.parts.cooldown)
+            .finish_non_exhaustive()
     }
 }
 
@@ -222,7 +268,11 @@ impl<F: Fn(Refused) -> Res, Res, Err> Answers<Res, Err> for Respond<F> {
 
 impl<Res, Err> Judges<Res, Err> for ByResult {
     fn outcome(&self, result: &Result<Res, Err>) -> Outcome {
-        if result.is_ok() { Outcome::Succeeded } else { Outcome::Failed }
+        if result.is_ok() {
+            Outcome::Succeeded
+        } else {
+            Outcome::Failed
+        }
     }
 }
 
@@ -231,4 +281,3 @@ impl<F: Fn(&Result<Res, Err>) -> Outcome, Res, Err> Judges<Res, Err> for ByRule<
         (self.0)(result)
     }
 }
-

@@ -47,7 +47,11 @@ impl Lease {
     pub(crate) fn new(cooldown: Cooldown, grant: Grant) -> Self {
         // What a dry run let through against a refusal is known to no store.
         let settled = grant.refused.is_some();
-        Self { cooldown, grant, settled }
+        Self {
+            cooldown,
+            grant,
+            settled,
+        }
     }
 
     /// The decision that gave it.
@@ -105,7 +109,12 @@ impl Lease {
     pub(crate) fn leave(&mut self, outcome: Outcome) {
         if !std::mem::replace(&mut self.settled, true) {
             let (id, track) = (self.grant.id, self.grant.track.take());
-            self.cooldown.owe(Settlement { id, cooldown: self.cooldown.shared_name(), track, outcome });
+            self.cooldown.owe(Settlement {
+                id,
+                cooldown: self.cooldown.shared_name(),
+                track,
+                outcome,
+            });
         }
     }
 
@@ -116,7 +125,11 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.leave(if std::thread::panicking() { Outcome::Failed } else { Outcome::Abandoned });
+        self.leave(if std::thread::panicking() {
+            Outcome::Failed
+        } else {
+            Outcome::Abandoned
+        });
     }
 }
 

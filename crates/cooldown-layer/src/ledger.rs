@@ -103,7 +103,11 @@ impl LedgerBuilder {
         self.escalation.validate()?;
         self.track.validate()?;
         if self.timeout < Duration::from_millis(1) || self.timeout > Duration::from_secs(60) {
-            return Err(InvalidCooldown::new("store timeout", format!("{:?}", self.timeout), "1 ms to 1 min"));
+            return Err(InvalidCooldown::new(
+                "store timeout",
+                format!("{:?}", self.timeout),
+                "1 ms to 1 min",
+            ));
         }
         Ok(AnomalyLedger(Arc::new(Shared {
             name: self.name.into(),
@@ -117,7 +121,9 @@ impl LedgerBuilder {
 
 impl fmt::Debug for LedgerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LedgerBuilder").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("LedgerBuilder")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -147,7 +153,16 @@ impl AnomalyLedger {
     pub async fn record(&self, anomaly: impl Into<AnomalyKey>) -> Frequency {
         let key = anomaly.into();
         let ledger = self.0.name.clone();
-        let frequency = self.counted(key, Operation::Record { id: DecisionId::new(), ledger, key }).await;
+        let frequency = self
+            .counted(
+                key,
+                Operation::Record {
+                    id: DecisionId::new(),
+                    ledger,
+                    key,
+                },
+            )
+            .await;
         observe::anomaly(&self.0.name, &frequency);
         frequency
     }
@@ -155,7 +170,14 @@ impl AnomalyLedger {
     /// How often an anomaly has come.
     pub async fn frequency(&self, anomaly: impl Into<AnomalyKey>) -> Frequency {
         let key = anomaly.into();
-        self.counted(key, Operation::Frequency { ledger: self.0.name.clone(), key }).await
+        self.counted(
+            key,
+            Operation::Frequency {
+                ledger: self.0.name.clone(),
+                key,
+            },
+        )
+        .await
     }
 
     /// Whether an anomaly has escalated to `level` or further. False when the store gives no answer.
@@ -168,43 +190,98 @@ impl AnomalyLedger {
     /// A [`Cooldown`](crate::Cooldown) with this ledger does this for its leases.
     ///
     /// Answers what keeps the store from writing it down, if anything does.
-    pub async fn repair_attempted(&self, anomaly: impl Into<AnomalyKey>, action: &str, succeeded: bool) -> Option<StoreError> {
+    pub async fn repair_attempted(
+        &self,
+        anomaly: impl Into<AnomalyKey>,
+        action: &str,
+        succeeded: bool,
+    ) -> Option<StoreError> {
         let track = Track::new(self.0.name.clone(), anomaly.into(), action);
         if let Some(fault) = action_fault(action) {
             return Some(fault);
         }
-        self.ask(Operation::Repaired { id: DecisionId::new(), track, succeeded }).await.err()
+        self.ask(Operation::Repaired {
+            id: DecisionId::new(),
+            track,
+            succeeded,
+        })
+        .await
+        .err()
     }
 
     /// How often an action has helped against an anomaly.
     pub async fn success_rate(&self, anomaly: impl Into<AnomalyKey>, action: &str) -> SuccessRate {
         let stats = self.repair_stats(anomaly).await;
-        let found = stats.actions.into_iter().find(|(name, _)| name == action).map(|(_, rate)| rate);
-        SuccessRate { fault: stats.fault, ..found.unwrap_or_default() }
+        let found = stats
+            .actions
+            .into_iter()
+            .find(|(name, _)| name == action)
+            .map(|(_, rate)| rate);
+        SuccessRate {
+            fault: stats.fault,
+            ..found.unwrap_or_default()
+        }
     }
 
     /// Everything that was tried against an anomaly.
     pub async fn repair_stats(&self, anomaly: impl Into<AnomalyKey>) -> RepairStats {
-        match self.ask(Operation::Repairs { space: self.0.name.clone(), key: anomaly.into() }).await {
+        match self
+            .ask(Operation::Repairs {
+                space: self.0.name.clone(),
+                key: anomaly.into(),
+            })
+            .await
+        {
             Ok(Answer::Repairs(actions)) => {
-                let rate = |(name, succeeded, tried)| (name, SuccessRate { succeeded, tried, fault: None });
-                RepairStats { actions: actions.into_iter().map(rate).collect(), fault: None }
+                let rate = |(name, succeeded, tried)| {
+                    (
+                        name,
+                        SuccessRate {
+                            succeeded,
+                            tried,
+                            fault: None,
+                        },
+                    )
+                };
+                RepairStats {
+                    actions: actions.into_iter().map(rate).collect(),
+                    fault: None,
+                }
             }
-            Ok(_) => RepairStats { actions: Vec::new(), fault: Some(something_else()) },
-            Err(error) => RepairStats { actions: Vec::new(), fault: Some(error) },
+            Ok(_) => RepairStats {
+                actions: Vec::new(),
+                fault: Some(something_else()),
+            },
+            Err(error) => RepairStats {
+                actions: Vec::new(),
+                fault: Some(error),
+            },
         }
     }
 
     /// Somebody has fixed the cause. The mark is shown for 90 days.
     ///
     /// Answers what keeps the store from writing it down, if anything does.
-    pub async fn mark_permanent_fix(&self, anomaly: impl Into<AnomalyKey>, description: impl Into<String>) -> Option<StoreError> {
+    pub async fn mark_permanent_fix(
+        &self,
+        anomaly: impl Into<AnomalyKey>,
+        description: impl Into<String>,
+    ) -> Option<StoreError> {
         let (ledger, key, description) = (self.0.name.clone(), anomaly.into(), description.into());
         if description.len() > 4096 {
-            let what = format!("a description of {} bytes is not allowed; allowed: 4096", description.len());
+            let what = format!(
+                "a description of {} bytes is not allowed; allowed: 4096",
+                description.len()
+            );
             return Some(StoreError::new(StoreErrorKind::Config, what));
         }
-        self.ask(Operation::Fixed { ledger, key, description }).await.err()
+        self.ask(Operation::Fixed {
+            ledger,
+            key,
+            description,
+        })
+        .await
+        .err()
     }
 
     /// Whether an action has helped so seldom that it is not worth another try. False when the store gives no answer.
@@ -234,7 +311,12 @@ impl AnomalyLedger {
     }
 
     fn frequency_of(&self, key: AnomalyKey, counts: Counts) -> Frequency {
-        let Counts { windows: [last_1h, last_24h, last_7d, last_30d], seen, fixed, at_least } = counts;
+        let Counts {
+            windows: [last_1h, last_24h, last_7d, last_30d],
+            seen,
+            fixed,
+            at_least,
+        } = counts;
         Frequency {
             key,
             last_1h,
@@ -244,18 +326,25 @@ impl AnomalyLedger {
             first_seen: seen.map(|(first, _)| moment(first)),
             last_seen: seen.map(|(_, last)| moment(last)),
             level: self.0.escalation.level(last_24h),
-            permanent_fix: fixed.map(|(at, description)| PermanentFix { at: moment(at), description }),
+            permanent_fix: fixed.map(|(at, description)| PermanentFix {
+                at: moment(at),
+                description,
+            }),
             at_least,
             fault: None,
         }
     }
 
     async fn ask(&self, operation: Operation) -> Result<Answer, StoreError> {
-        let Shared { name, store, timeout, .. } = &*self.0;
-        let answer = within(*timeout, store.run(Arc::new(operation))).await.unwrap_or_else(|| {
-            let what = format!("no answer from the {} store in {timeout:?}", store.name());
-            Err(StoreError::new(StoreErrorKind::TimedOut, what))
-        });
+        let Shared {
+            name, store, timeout, ..
+        } = &*self.0;
+        let answer = within(*timeout, store.run(Arc::new(operation)))
+            .await
+            .unwrap_or_else(|| {
+                let what = format!("no answer from the {} store in {timeout:?}", store.name());
+                Err(StoreError::new(StoreErrorKind::TimedOut, what))
+            });
         if let Err(error) = &answer {
             observe::store_error(name, store.name(), error);
         }
@@ -265,7 +354,10 @@ impl AnomalyLedger {
 
 impl fmt::Debug for AnomalyLedger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnomalyLedger").field("name", &self.0.name).field("store", &self.0.store.name()).finish_non_exhaustive()
+        f.debug_struct("AnomalyLedger")
+            .field("name", &self.0.name)
+            .field("store", &self.0.store.name())
+            .finish_non_exhaustive()
     }
 }
 

@@ -76,8 +76,14 @@ impl MemoryStore {
     }
 
     fn with(bounds: Bounds, clock: Arc<dyn WallClock>) -> Self {
-        let desk = Desk { engine: Engine::new(bounds), changes: Vec::new() };
-        Self { desk: Arc::new(Mutex::new(desk)), clock }
+        let desk = Desk {
+            engine: Engine::new(bounds),
+            changes: Vec::new(),
+        };
+        Self {
+            desk: Arc::new(Mutex::new(desk)),
+            clock,
+        }
     }
 }
 

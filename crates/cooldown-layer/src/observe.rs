@@ -6,6 +6,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::audit::Decision;
+#[cfg(feature = "tracing")]
+use crate::error::Refused;
 use crate::frequency::Frequency;
 use crate::store::StoreError;
 
@@ -24,16 +26,25 @@ pub(crate) fn decided(decision: &Decision<'_>) {
 /// One event a decision, with all its figures: what is refused is worth a warning, what is allowed a note.
 #[cfg(feature = "tracing")]
 fn event(decision: &Decision<'_>) {
-    let Decision { cooldown, id, action, by, .. } = decision;
-    let retry_after_ms = decision.refused.and_then(|refused| refused.retry_after()).map(crate::wall::millis);
+    let Decision {
+        cooldown,
+        id,
+        action,
+        by,
+        ..
+    } = decision;
+    let retry_after_ms = decision.refused.and_then(Refused::retry_after).map(crate::wall::millis);
     // The budget that is nearest to its end stands for all; the line has every one.
-    let tightest = decision.budgets.iter().min_by_key(|(_, used, of)| u64::from(*of).saturating_sub(*used));
-    let (budget, used, of) = match (tightest, decision.refused.map(|refused| refused.reason())) {
+    let tightest = decision
+        .budgets
+        .iter()
+        .min_by_key(|(_, used, of)| u64::from(*of).saturating_sub(*used));
+    let (budget, used, of) = match (tightest, decision.refused.map(Refused::reason)) {
         (_, Some(crate::Reason::OverBudget { budget, used, of, .. })) => (Some(&**budget), Some(*used), Some(*of)),
         (Some((budget, used, of)), None) => (Some(*budget), Some(*used), Some(*of)),
         _ => (None, None, None),
     };
-    let (succeeded, tried) = match decision.refused.map(|refused| refused.reason()) {
+    let (succeeded, tried) = match decision.refused.map(Refused::reason) {
         Some(crate::Reason::Futile { succeeded, tried }) => (Some(*succeeded), Some(*tried)),
         _ => (None, None),
     };
@@ -61,7 +72,11 @@ fn event(decision: &Decision<'_>) {
             )
         };
     }
-    if decision.refused.is_some() { tell!(warn) } else { tell!(info) }
+    if decision.refused.is_some() {
+        tell!(warn);
+    } else {
+        tell!(info);
+    }
 }
 
 /// 1 while frozen or spent, as far as the last decision of this instance showed.
@@ -75,9 +90,10 @@ pub(crate) fn frozen(cooldown: &str, reason: Option<&dyn Display>) {
     #[cfg(feature = "metrics")]
     metrics::gauge!("cooldown_frozen", "cooldown" => cooldown.to_owned()).set(if reason.is_some() { 1.0 } else { 0.0 });
     #[cfg(feature = "tracing")]
-    match reason {
-        Some(reason) => tracing::warn!(target: "cooldown", cooldown, %reason, "frozen"),
-        None => tracing::info!(target: "cooldown", cooldown, "thawed"),
+    if let Some(reason) = reason {
+        tracing::warn!(target: "cooldown", cooldown, %reason, "frozen");
+    } else {
+        tracing::info!(target: "cooldown", cooldown, "thawed");
     }
 }
 
@@ -97,7 +113,11 @@ pub(crate) fn store_error(cooldown: &str, store: &'static str, error: &StoreErro
 pub(crate) fn anomaly(ledger: &str, frequency: &Frequency) {
     #[cfg(feature = "metrics")]
     {
-        let level = if frequency.fault.is_some() { "unknown" } else { frequency.level.as_str() };
+        let level = if frequency.fault.is_some() {
+            "unknown"
+        } else {
+            frequency.level.as_str()
+        };
         metrics::counter!("anomaly_records_total", "level" => level).increment(1);
     }
     #[cfg(feature = "tracing")]

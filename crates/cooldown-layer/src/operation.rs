@@ -136,7 +136,11 @@ impl Track {
     /// The record of one kind of action against one anomaly.
     #[must_use]
     pub fn new(space: impl Into<Arc<str>>, key: AnomalyKey, kind: impl Into<String>) -> Self {
-        Self { space: space.into(), key, kind: kind.into() }
+        Self {
+            space: space.into(),
+            key,
+            kind: kind.into(),
+        }
     }
 }
 
@@ -268,7 +272,11 @@ impl Frost {
     /// A freeze with these bounds.
     #[must_use]
     pub fn new(since_ms: u64, until_ms: Option<u64>, reason: impl Into<String>) -> Self {
-        Self { since_ms, until_ms, reason: reason.into() }
+        Self {
+            since_ms,
+            until_ms,
+            reason: reason.into(),
+        }
     }
 }
 

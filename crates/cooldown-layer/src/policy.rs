@@ -58,6 +58,7 @@ pub struct CooldownBuilder {
     budgets: Vec<Budget>,
     protect: Vec<Protect>,
     store: Option<Arc<dyn Store>>,
+    store_url: Option<String>,
     ledger: Option<AnomalyLedger>,
     auditor: Option<Auditor>,
     rules: Rules,
@@ -94,6 +95,7 @@ impl CooldownBuilder {
             budgets: Vec::new(),
             protect: Vec::new(),
             store: None,
+            store_url: None,
             ledger: None,
             auditor: None,
             rules: Rules {
@@ -146,6 +148,14 @@ impl CooldownBuilder {
     #[must_use]
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where leases are kept, by its URL: see [`store::from_url`](crate::store::from_url). It is opened by
+    /// [`build`](Self::build).
+    #[must_use]
+    pub fn store_url(mut self, url: impl Into<String>) -> Self {
+        self.store_url = Some(url.into());
         self
     }
 
@@ -203,22 +213,43 @@ impl CooldownBuilder {
     /// When a setting is not allowed: which one, what it was, and what is.
     pub fn build(self) -> Result<Cooldown, InvalidCooldown> {
         check_name("cooldown name", &self.name)?;
-        let budgets = if self.budgets.is_empty() { vec![Budget::default()] } else { self.budgets };
+        let budgets = if self.budgets.is_empty() {
+            vec![Budget::default()]
+        } else {
+            self.budgets
+        };
         if budgets.len() > MOST_BUDGETS {
-            return Err(InvalidCooldown::new("budgets", budgets.len(), format!("at most {MOST_BUDGETS}")));
+            return Err(InvalidCooldown::new(
+                "budgets",
+                budgets.len(),
+                format!("at most {MOST_BUDGETS}"),
+            ));
         }
         budgets.iter().try_for_each(Budget::validate)?;
         self.rules.track.as_ref().map_or(Ok(()), TrackRecord::validate)?;
         let times = [
-            ("lease time", self.rules.lease, Duration::from_secs(7 * 86_400), "1 ms to 7 days"),
-            ("store timeout", self.rules.store_timeout, Duration::from_secs(60), "1 ms to 1 min"),
+            (
+                "lease time",
+                self.rules.lease,
+                Duration::from_secs(7 * 86_400),
+                "1 ms to 7 days",
+            ),
+            (
+                "store timeout",
+                self.rules.store_timeout,
+                Duration::from_secs(60),
+                "1 ms to 1 min",
+            ),
         ];
         for (field, time, most, allowed) in times {
             if time < Duration::from_millis(1) || time > most {
                 return Err(InvalidCooldown::new(field, format!("{time:?}"), allowed));
             }
         }
-        let store = match (self.store, &self.ledger) {
+        let named = self.store_url.as_deref().map(crate::store::from_url).transpose();
+        let named = named
+            .map_err(|error| InvalidCooldown::new("store", error, "memory:, file:PATH, redis://.., rediss://.."))?;
+        let store = match (self.store.or(named), &self.ledger) {
             (Some(_), Some(_)) => {
                 let allowed = "one of the two: a cooldown with a ledger uses the ledger's store";
                 return Err(InvalidCooldown::new("store", "set beside a ledger", allowed));
@@ -253,8 +284,11 @@ impl fmt::Debug for CooldownBuilder {
 
 pub(crate) fn check_name(field: &'static str, name: &str) -> Result<(), InvalidCooldown> {
     let fits = (1..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    fits.then_some(()).ok_or_else(|| InvalidCooldown::new(field, format!("\"{}\"", Shown(name)), "1 to 64 of A-Z a-z 0-9 . _ -"))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    fits.then_some(())
+        .ok_or_else(|| InvalidCooldown::new(field, format!("\"{}\"", Shown(name)), "1 to 64 of A-Z a-z 0-9 . _ -"))
 }
 
 /// A setting is not allowed: which, what it was, and what is.
@@ -274,7 +308,11 @@ pub struct InvalidCooldown {
 
 impl InvalidCooldown {
     pub(crate) fn new(field: &'static str, found: impl fmt::Display, allowed: impl Into<String>) -> Self {
-        Self { field, found: found.to_string(), allowed: allowed.into() }
+        Self {
+            field,
+            found: found.to_string(),
+            allowed: allowed.into(),
+        }
     }
 
     /// Which setting.
@@ -286,7 +324,13 @@ impl InvalidCooldown {
 
 impl fmt::Display for InvalidCooldown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} = {} is not allowed; allowed: {}", self.field, Shown(&self.found), self.allowed)
+        write!(
+            f,
+            "{} = {} is not allowed; allowed: {}",
+            self.field,
+            Shown(&self.found),
+            self.allowed
+        )
     }
 }
 

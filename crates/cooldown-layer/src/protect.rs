@@ -34,19 +34,28 @@ impl Protect {
     /// The target, or one of its parts, is this text.
     #[must_use]
     pub fn exact(text: impl Into<String>) -> Self {
-        Self { text: text.into(), manner: Manner::Exact }
+        Self {
+            text: text.into(),
+            manner: Manner::Exact,
+        }
     }
 
     /// The target, or one of its parts, begins with this text: `postgres` covers `statefulset/postgres-0`.
     #[must_use]
     pub fn prefix(text: impl Into<String>) -> Self {
-        Self { text: text.into(), manner: Manner::Prefix }
+        Self {
+            text: text.into(),
+            manner: Manner::Prefix,
+        }
     }
 
     /// The target, or one of its parts, matches this pattern.
     #[must_use]
     pub fn glob(pattern: impl Into<String>) -> Self {
-        Self { text: pattern.into(), manner: Manner::Glob }
+        Self {
+            text: pattern.into(),
+            manner: Manner::Glob,
+        }
     }
 
     /// The text it was made from.
@@ -59,7 +68,11 @@ impl Protect {
 /// Plain text with `*`, `?`, `[` or `{` is a glob; anything else is a prefix, the safer reading of a bare name.
 impl From<&str> for Protect {
     fn from(text: &str) -> Self {
-        if text.contains(['*', '?', '[', '{']) { Self::glob(text) } else { Self::prefix(text) }
+        if text.contains(['*', '?', '[', '{']) {
+            Self::glob(text)
+        } else {
+            Self::prefix(text)
+        }
     }
 }
 
@@ -86,7 +99,11 @@ impl Protected {
         let compile = |rule: Protect| {
             if rule.text.trim().is_empty() {
                 // An empty prefix would protect everything, an empty name nothing: neither is what was meant.
-                return Err(InvalidCooldown::new("protect", &rule.text, "a name, a prefix or a pattern, not blank"));
+                return Err(InvalidCooldown::new(
+                    "protect",
+                    &rule.text,
+                    "a name, a prefix or a pattern, not blank",
+                ));
             }
             let matcher = match rule.manner {
                 Manner::Glob => Some(
@@ -100,7 +117,11 @@ impl Protected {
             };
             Ok((rule, matcher))
         };
-        rules.into_iter().map(compile).collect::<Result<_, _>>().map(|rules| Self { rules })
+        rules
+            .into_iter()
+            .map(compile)
+            .collect::<Result<_, _>>()
+            .map(|rules| Self { rules })
     }
 
     /// The first rule that covers `target`.
@@ -129,8 +150,20 @@ mod tests {
 
     #[test]
     fn protected_targets_are_found_by_exact_name_prefix_and_glob() {
-        let all = rules(&[Protect::exact("redis"), Protect::from("postgres"), Protect::from("kube-*/**"), "db-?".into()]);
-        for covered in ["redis", "deployment/redis", "statefulset/postgres-0", "postgres", " redis ", "kube-system/dns/a"] {
+        let all = rules(&[
+            Protect::exact("redis"),
+            Protect::from("postgres"),
+            Protect::from("kube-*/**"),
+            "db-?".into(),
+        ]);
+        for covered in [
+            "redis",
+            "deployment/redis",
+            "statefulset/postgres-0",
+            "postgres",
+            " redis ",
+            "kube-system/dns/a",
+        ] {
             assert!(all.covers(covered).is_some(), "{covered}");
         }
         for free in ["redis2", "deployment/api", "my-postgres", "kube", "db-10", "Redis"] {

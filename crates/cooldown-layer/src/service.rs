@@ -20,7 +20,10 @@ pub struct CooldownService<S, E, R, J> {
 
 impl<S: Clone, E, R: Clone, J: Clone> Clone for CooldownService<S, E, R, J> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), parts: self.parts.share() }
+        Self {
+            inner: self.inner.clone(),
+            parts: self.parts.share(),
+        }
     }
 }
 
@@ -53,7 +56,9 @@ where
     type Future = ResponseFuture<S, Req, R, J>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx).map_err(|error| self.parts.refuse.error(error))
+        self.inner
+            .poll_ready(cx)
+            .map_err(|error| self.parts.refuse.error(error))
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
@@ -66,6 +71,9 @@ where
 
 impl<S: fmt::Debug, E, R, J> fmt::Debug for CooldownService<S, E, R, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CooldownService").field("inner", &self.inner).field("cooldown", &self.parts.cooldown).finish()
+        f.debug_struct("CooldownService")
+            .field("inner", &self.inner)
+            .field("cooldown", &self.parts.cooldown)
+            .finish()
     }
 }

@@ -35,7 +35,10 @@ impl Signature {
     /// One with this alert name; the other parts are empty.
     #[must_use]
     pub fn new(alert_name: impl Into<String>) -> Self {
-        Self { alert_name: alert_name.into(), ..Self::default() }
+        Self {
+            alert_name: alert_name.into(),
+            ..Self::default()
+        }
     }
 
     /// Which kind of error it was.
@@ -134,7 +137,10 @@ fn escape(c: char, json: &mut String) {
         '\u{8}' => json.push_str("\\b"),
         '\u{c}' => json.push_str("\\f"),
         ' '..='~' => json.push(c),
-        _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| json.push_str(&format!("\\u{unit:04x}"))),
+        _ => c
+            .encode_utf16(&mut [0; 2])
+            .iter()
+            .for_each(|unit| json.push_str(&["\\u", &format!("{unit:04x}")].concat())),
     }
 }
 
@@ -202,8 +208,13 @@ mod tests {
     #[test]
     fn keys_agree_with_python() {
         // json.dumps(d, sort_keys=True), then hashlib.sha256(..).hexdigest()[:16]
-        let plain = Signature::new("HighErrorRate").error_type("OOMKilled").namespace("shop").service("api");
-        let wild = Signature::new("Größe \"x\"\\\n\t\u{7f}\u{1}\u{1F600}\u{2028}/").namespace("ns").service("é");
+        let plain = Signature::new("HighErrorRate")
+            .error_type("OOMKilled")
+            .namespace("shop")
+            .service("api");
+        let wild = Signature::new("Größe \"x\"\\\n\t\u{7f}\u{1}\u{1F600}\u{2028}/")
+            .namespace("ns")
+            .service("é");
         assert_eq!(plain.key().to_string(), "5f8336146241eda5");
         assert_eq!(Signature::default().key().to_string(), "c0a178b83e27c095");
         assert_eq!(wild.key().to_string(), "76cd404dcad543e7");
@@ -212,7 +223,13 @@ mod tests {
 
     #[test]
     fn a_parts_own_name_wins_over_its_alias() {
-        let labels = [("alertname", "b"), ("alert_name", "a"), ("job", "j"), ("service", ""), ("pod", "p")];
+        let labels = [
+            ("alertname", "b"),
+            ("alert_name", "a"),
+            ("job", "j"),
+            ("service", ""),
+            ("pod", "p"),
+        ];
         assert_eq!(Signature::from_labels(labels), Signature::new("a").service("j"));
     }
 

@@ -68,7 +68,10 @@ impl Cooldown {
         let policy = &self.0.policy;
         let budgets = policy.budgets.iter().enumerate();
         let counted = budgets.filter_map(|(index, budget)| {
-            Some((index, action.map_or_else(|| budget.fixed_log(), |action| budget.log_of(action))?))
+            Some((
+                index,
+                action.map_or_else(|| budget.fixed_log(), |action| budget.log_of(action))?,
+            ))
         });
         let (logs, budgets, indices) = self.logs(counted);
         let operation = Arc::new(Operation::Look(Ask {

@@ -11,10 +11,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use crate::operation::{
-    Answer, Ask, Because, BudgetAsk, Counts, FIX_MS, Frost, KEEP_MS, LogAsk, MOST_RECORDS, Operation, Outcome, Owed, Settlement,
-    Track, View, WINDOWS_MS,
+    Answer, Ask, Because, BudgetAsk, Counts, FIX_MS, Frost, KEEP_MS, LogAsk, MOST_RECORDS, Operation, Outcome, Owed,
+    Settlement, Track, View, WINDOWS_MS,
 };
 pub use crate::store_error::{StoreError, StoreErrorKind};
+pub use crate::url::from_url;
 use crate::wall::{SystemWall, WallClock};
 
 /// What a store returns: boxed, because the store is chosen by configuration and not by type.

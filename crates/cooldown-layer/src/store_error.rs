@@ -72,7 +72,11 @@ impl StoreError {
     /// An error of this kind, in words.
     #[must_use]
     pub fn new(kind: StoreErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), source: None }
+        Self {
+            kind,
+            what: what.into(),
+            source: None,
+        }
     }
 
     /// With what caused it.

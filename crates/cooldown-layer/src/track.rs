@@ -29,7 +29,11 @@ pub struct TrackRecord {
 
 impl Default for TrackRecord {
     fn default() -> Self {
-        Self { under: 0.2, after: 2, explore: 0.0 }
+        Self {
+            under: 0.2,
+            after: 2,
+            explore: 0.0,
+        }
     }
 }
 
@@ -37,7 +41,10 @@ impl TrackRecord {
     /// Refuses when the share of successes is under `rate`.
     #[must_use]
     pub fn skip_under(rate: f64) -> Self {
-        Self { under: rate, ..Self::default() }
+        Self {
+            under: rate,
+            ..Self::default()
+        }
     }
 
     /// Only once there were this many tries.
@@ -57,10 +64,18 @@ impl TrackRecord {
     pub(crate) fn validate(&self) -> Result<(), InvalidCooldown> {
         // Written so that NaN is refused too.
         if !(self.under > 0.0 && self.under <= 1.0) {
-            return Err(InvalidCooldown::new("track record rate", self.under, "over 0 and up to 1"));
+            return Err(InvalidCooldown::new(
+                "track record rate",
+                self.under,
+                "over 0 and up to 1",
+            ));
         }
         if !(1..=u32::try_from(REMEMBERED).unwrap_or(u32::MAX)).contains(&self.after) {
-            return Err(InvalidCooldown::new("track record tries", self.after, format!("1 to {REMEMBERED}")));
+            return Err(InvalidCooldown::new(
+                "track record tries",
+                self.after,
+                format!("1 to {REMEMBERED}"),
+            ));
         }
         if !(0.0..=1.0).contains(&self.explore) {
             return Err(InvalidCooldown::new("exploration rate", self.explore, "0 to 1"));

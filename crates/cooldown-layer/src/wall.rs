@@ -78,7 +78,9 @@ impl Default for ManualWall {
 
 impl fmt::Debug for ManualWall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ManualWall").field(&self.0.load(Ordering::SeqCst)).finish()
+        f.debug_tuple("ManualWall")
+            .field(&self.0.load(Ordering::SeqCst))
+            .finish()
     }
 }
 
@@ -117,7 +119,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
@@ -133,10 +139,13 @@ pub(crate) fn spoken(duration: Duration) -> String {
         (seconds / 60 % 60, "min"),
         (seconds % 60, "s"),
     ];
-    let first = units.iter().position(|(count, _)| *count > 0).unwrap_or(units.len() - 1);
+    let first = units
+        .iter()
+        .position(|(count, _)| *count > 0)
+        .unwrap_or(units.len() - 1);
     let mut text = format!("{} {}", units[first].0, units[first].1);
     if let Some((count, unit)) = units.get(first + 1).filter(|(count, _)| *count > 0) {
-        text.push_str(&format!(" {count} {unit}"));
+        text = format!("{text} {count} {unit}");
     }
     text
 }

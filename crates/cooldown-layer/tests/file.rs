@@ -5,13 +5,17 @@ mod support;
 use std::fs;
 use std::sync::Arc;
 
-use cooldown_layer::store::{Store, StoreErrorKind};
+use cooldown_layer::store::Store;
+use cooldown_layer::store::StoreErrorKind::{self, Damaged, Foreign, Io};
 use cooldown_layer::{Action, AnomalyLedger, Budget, Cooldown, FileStore, ManualWall, Signature, StoreFailure};
 use support::{DAY, Folder, MINUTE, Rng, word};
 
-async fn make(clock: ManualWall) -> (Arc<dyn Store>, Folder) {
+fn make(clock: ManualWall) -> (Arc<dyn Store>, Folder) {
     let folder = Folder::new();
-    (Arc::new(FileStore::open_with_clock(folder.file(), clock).expect("a new file")), folder)
+    (
+        Arc::new(FileStore::open_with_clock(folder.file(), clock).expect("a new file")),
+        folder,
+    )
 }
 
 stores!(make);
@@ -37,7 +41,10 @@ async fn what_was_given_is_known_after_a_restart() {
     let anomaly = Signature::new("Down");
     {
         let store = open();
-        let ledger = AnomalyLedger::builder("repairs").store(store.clone()).build().expect("valid");
+        let ledger = AnomalyLedger::builder("repairs")
+            .store(store.clone())
+            .build()
+            .expect("valid");
         ledger.record(&anomaly).await;
         ledger.mark_permanent_fix(&anomaly, "fixed").await;
         let repairs = cooldown(store, Budget::of(2).per(10 * MINUTE));
@@ -48,9 +55,15 @@ async fn what_was_given_is_known_after_a_restart() {
     clock.advance(MINUTE);
     {
         let store = open();
-        let ledger = AnomalyLedger::builder("repairs").store(store.clone()).build().expect("valid");
+        let ledger = AnomalyLedger::builder("repairs")
+            .store(store.clone())
+            .build()
+            .expect("valid");
         let seen = ledger.frequency(&anomaly).await;
-        assert_eq!((seen.last_1h, seen.permanent_fix.map(|fix| fix.description)), (1, Some("fixed".to_owned())));
+        assert_eq!(
+            (seen.last_1h, seen.permanent_fix.map(|fix| fix.description)),
+            (1, Some("fixed".to_owned()))
+        );
         assert_eq!(ledger.success_rate(&anomaly, "restart").await.succeeded, 1);
         let repairs = cooldown(store, Budget::of(2).per(10 * MINUTE));
         assert_eq!(word(&repairs.request(restart()).await), "frozen");
@@ -59,14 +72,20 @@ async fn what_was_given_is_known_after_a_restart() {
     }
     clock.advance(9 * MINUTE);
     let repairs = cooldown(open(), Budget::of(2).per(10 * MINUTE));
-    repairs.request(restart()).await.expect("the window is clear").succeeded().await;
+    repairs
+        .request(restart())
+        .await
+        .expect("the window is clear")
+        .succeeded()
+        .await;
 }
 
 #[tokio::test]
 async fn random_walks_with_restarts_agree_with_the_plain_reference() {
     for seed in 1000..1006 {
         let (folder, clock) = (Folder::new(), ManualWall::default());
-        let open = || Arc::new(FileStore::open_with_clock(folder.file(), clock.clone()).expect("ours")) as Arc<dyn Store>;
+        let open =
+            || Arc::new(FileStore::open_with_clock(folder.file(), clock.clone()).expect("ours")) as Arc<dyn Store>;
         let mut reopens = 0;
         let mut reopen = |store: Arc<dyn Store>| {
             drop(store);
@@ -94,16 +113,23 @@ async fn a_second_opener_is_told_and_the_first_goes_on() {
 async fn a_foreign_or_damaged_file_is_refused_and_left_as_it_is() {
     let folder = Folder::new();
     let path = folder.file();
-    drop(cooldown(FileStore::open(&path).expect("new"), Budget::of(5)).request(restart()).await.expect("first"));
+    drop(
+        cooldown(FileStore::open(&path).expect("new"), Budget::of(5))
+            .request(restart())
+            .await
+            .expect("first"),
+    );
     let good = fs::read(&path).expect("written");
     let refused = |bytes: &[u8], kinds: &[StoreErrorKind], what: &str| {
         fs::write(&path, bytes).expect("writable");
         let error = FileStore::open(&path).expect_err(what);
         assert!(kinds.contains(&error.kind()), "{what}: {error:?}");
         assert!(error.to_string().contains("repairs.redb"), "{what}: {error}");
-        assert!(fs::read(&path).expect("readable") == bytes, "{what}: nothing is written to it");
+        assert!(
+            fs::read(&path).expect("readable") == bytes,
+            "{what}: nothing is written to it"
+        );
     };
-    use StoreErrorKind::{Damaged, Foreign, Io};
     refused(b"", &[Foreign], "an empty file");
     refused(b"budget = 5\n", &[Foreign], "a text");
     refused(&[0; 8192], &[Foreign], "zeros");
@@ -119,7 +145,11 @@ async fn a_foreign_or_damaged_file_is_refused_and_left_as_it_is() {
         let file = redb::Database::create(&path).expect("new");
         let write = file.begin_write().expect("begins");
         let definition = redb::TableDefinition::<&str, u64>::new(table);
-        write.open_table(definition).expect("opens").insert("format", format).expect("inserts");
+        write
+            .open_table(definition)
+            .expect("opens")
+            .insert("format", format)
+            .expect("inserts");
         write.commit().expect("commits");
         drop(file);
         let error = FileStore::open(&path).expect_err("foreign");
@@ -149,7 +179,7 @@ async fn a_flipped_bit_is_found_or_harmless() {
     std::panic::set_hook(Box::new(|_| {})); // the reader may panic over nonsense: that is an error, not a report
     for _ in 0..60 {
         let mut bad = good.clone();
-        let at = rng.below(used as u64 + 1) as usize;
+        let at = usize::try_from(rng.below(used as u64 + 1)).expect("small");
         bad[at] ^= 1 << rng.below(8);
         fs::write(&path, &bad).expect("writable");
         match open() {
@@ -168,7 +198,11 @@ async fn a_flipped_bit_is_found_or_harmless() {
 async fn the_file_does_not_grow_without_end() {
     let (folder, clock) = (Folder::new(), ManualWall::default());
     let store = FileStore::open_with_clock(folder.file(), clock.clone()).expect("new");
-    let repairs = Cooldown::builder("repairs").budget(Budget::of(3).per(MINUTE)).store(store.clone()).build().expect("valid");
+    let repairs = Cooldown::builder("repairs")
+        .budget(Budget::of(3).per(MINUTE))
+        .store(store.clone())
+        .build()
+        .expect("valid");
     let ledger = AnomalyLedger::builder("a").store(store.clone()).build().expect("valid");
     let mut sizes = Vec::new();
     for round in 0..6 {
@@ -185,7 +219,10 @@ async fn the_file_does_not_grow_without_end() {
     }
     store.compact().expect("compacts");
     let small = fs::metadata(folder.file()).expect("there").len();
-    assert!(small <= sizes[1] && sizes[5] <= 2 * sizes[1], "{sizes:?}, compacted {small}");
+    assert!(
+        small <= sizes[1] && sizes[5] <= 2 * sizes[1],
+        "{sizes:?}, compacted {small}"
+    );
     drop((repairs, ledger, store));
     FileStore::open_with_clock(folder.file(), clock).expect("opens compacted");
 }
@@ -204,7 +241,9 @@ async fn two_that_make_the_file_at_once_get_one_file() {
                     FileStore::open(path)
                 })
             };
-            [open(), open(), open(), open()].map(|thread| thread.join().expect("no panic")).into()
+            [open(), open(), open(), open()]
+                .map(|thread| thread.join().expect("no panic"))
+                .into()
         });
         assert_eq!(opened.iter().filter(|store| store.is_ok()).count(), 1, "{opened:?}");
         let names = fs::read_dir(&folder.0).expect("there").count();
@@ -218,7 +257,11 @@ fn a_runtime_that_ends_with_work_in_flight_leaves_the_store_usable() {
     let store = FileStore::open(folder.file()).expect("new");
     let repairs = cooldown(store, Budget::of(1000));
     for _ in 0..5 {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(1)
+            .enable_all()
+            .build();
         let runtime = runtime.expect("a runtime");
         for _ in 0..8 {
             let repairs = repairs.clone();
@@ -226,6 +269,9 @@ fn a_runtime_that_ends_with_work_in_flight_leaves_the_store_usable() {
         }
         runtime.shutdown_background();
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async { drop(repairs.request(restart()).await.expect("still decides")) });
 }

@@ -75,12 +75,23 @@ async fn after_200_kills_nothing_given_is_forgotten_and_the_sum_is_within_the_bu
         }
         let status = cooldown(FileStore::open(folder.file()).expect("opens")).status().await;
         let used = status.budgets[0].used;
-        assert!(used >= given.len() as u64, "kill {kill}: {} given, {used} known", given.len());
+        assert!(
+            used >= given.len() as u64,
+            "kill {kill}: {} given, {used} known",
+            given.len()
+        );
         assert!(used >= spent_before, "kill {kill}: {spent_before} units became {used}");
         assert!(used <= u64::from(BUDGET), "kill {kill}: {used}");
         spent_before = used;
     }
-    println!("200 kills: {} leases given, {spent_before} of {BUDGET} units spent, {refusals} refusals seen", given.len());
-    assert!(given.len() > 50, "the children took only {} leases: nothing was tested", given.len());
+    println!(
+        "200 kills: {} leases given, {spent_before} of {BUDGET} units spent, {refusals} refusals seen",
+        given.len()
+    );
+    assert!(
+        given.len() > 50,
+        "the children took only {} leases: nothing was tested",
+        given.len()
+    );
     assert!(refusals > 0, "the budget was never spent: its bound was not tested");
 }

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use cooldown_layer::store::Outcome;
-use cooldown_layer::{Action, Budget, Cooldown, CooldownLayer, CooldownService, MemoryStore, Refused, Signature};
+use cooldown_layer::{
+    Action, Budget, ByResult, Cooldown, CooldownLayer, CooldownService, MemoryStore, Refuse, Refused, Signature,
+};
 use state_core::Refusal;
 use support::{Flaky, Mode};
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
@@ -25,12 +27,17 @@ fn action(target: &&'static str) -> Action {
 }
 
 fn cooldown(of: u32) -> Cooldown {
-    Cooldown::builder("repairs").budget(Budget::of(of)).protect(["postgres"]).no_track_record().build().expect("valid")
+    Cooldown::builder("repairs")
+        .budget(Budget::of(of))
+        .protect(["postgres"])
+        .no_track_record()
+        .build()
+        .expect("valid")
 }
 
-fn spawn(
-    cooldown: &Cooldown,
-) -> (mock::Spawn<CooldownService<mock::Mock<&'static str, &'static str>, Extract, cooldown_layer::Refuse, cooldown_layer::ByResult>>, Handle) {
+type Guarded = CooldownService<mock::Mock<&'static str, &'static str>, Extract, Refuse, ByResult>;
+
+fn spawn(cooldown: &Cooldown) -> (mock::Spawn<Guarded>, Handle) {
     mock::spawn_layer(CooldownLayer::new(cooldown.clone(), action as Extract))
 }
 
@@ -44,7 +51,13 @@ fn services_are_clone_send_sync_and_futures_send() {
     let inner = service_fn(|request: &'static str| async move { Ok::<_, Infallible>(request) });
     let layer = CooldownLayer::new(cooldown(1), action);
     strict(&layer.layer(inner));
-    strict(&layer.clone().on_refused(|_| "no").judge_by(|_: &Result<&'static str, Infallible>| Outcome::Failed).layer(inner));
+    strict(
+        &layer
+            .clone()
+            .on_refused(|_| "no")
+            .judge_by(|_: &Result<&'static str, Infallible>| Outcome::Failed)
+            .layer(inner),
+    );
     assert!(format!("{layer:?}").contains("repairs"));
 }
 
@@ -71,7 +84,11 @@ async fn the_outcome_of_the_call_settles_the_lease() {
         let call = tokio::spawn(service.call("api"));
         let (request, reply) = handle.next_request().await.expect("called");
         assert_eq!((request, repairs.status().await.open_leases), ("api", 1));
-        if fails { reply.send_error("no use") } else { reply.send_response("done") }
+        if fails {
+            reply.send_error("no use");
+        } else {
+            reply.send_response("done");
+        }
         let answer = call.await.expect("no panic");
         assert_eq!(answer.is_err(), fails);
         if let Err(error) = answer {
@@ -94,14 +111,21 @@ async fn a_refusal_never_reaches_the_service_and_carries_the_mark() {
         assert_eq!(Refused::find(&*error).expect("ours").reason().as_str(), reason);
         assert!(Refusal::find(&*error).is_some());
     }
-    assert!(tokio_test::task::spawn(handle.next_request()).poll().is_pending(), "never called");
+    assert!(
+        tokio_test::task::spawn(handle.next_request()).poll().is_pending(),
+        "never called"
+    );
 }
 
 #[tokio::test]
 async fn on_refused_answers_with_a_response_and_keeps_the_error_type() {
     let layer = CooldownLayer::new(cooldown(1), action).on_refused(|refused: Refused| refused.reason().as_str());
     let service = layer.layer(service_fn(|_: &'static str| async { Ok::<_, Infallible>("done") }));
-    let answers = [service.clone().oneshot("api").await, service.clone().oneshot("api").await, service.oneshot("postgres").await];
+    let answers = [
+        service.clone().oneshot("api").await,
+        service.clone().oneshot("api").await,
+        service.oneshot("postgres").await,
+    ];
     assert_eq!(answers, [Ok("done"), Ok("over_budget"), Ok("protected")]);
 }
 
@@ -118,14 +142,19 @@ async fn layer_twice_clones_and_connections_share_the_cooldown() {
 #[tokio::test]
 async fn a_rule_of_ones_own_judges_the_outcome() {
     let store = MemoryStore::new();
-    let ledger = cooldown_layer::AnomalyLedger::builder("a").store(store).build().expect("valid");
+    let ledger = cooldown_layer::AnomalyLedger::builder("a")
+        .store(store)
+        .build()
+        .expect("valid");
     let repairs = Cooldown::builder("repairs").ledger(&ledger).build().expect("valid");
-    let layer = CooldownLayer::new(repairs, |status: &u16| Action::new("restart", status.to_string()).because_of(Signature::new("Down")))
-        .judge_by(|result: &Result<u16, Infallible>| match result {
-            Ok(200) => Outcome::Succeeded,
-            Ok(499) => Outcome::Abandoned,
-            _ => Outcome::Failed,
-        });
+    let layer = CooldownLayer::new(repairs, |status: &u16| {
+        Action::new("restart", status.to_string()).because_of(Signature::new("Down"))
+    })
+    .judge_by(|result: &Result<u16, Infallible>| match result {
+        Ok(200) => Outcome::Succeeded,
+        Ok(499) => Outcome::Abandoned,
+        _ => Outcome::Failed,
+    });
     let service = layer.layer(service_fn(|status: u16| async move { Ok::<_, Infallible>(status) }));
     for status in [200, 500, 499] {
         assert_eq!(service.clone().oneshot(status).await.expect("allowed"), status);
@@ -142,7 +171,12 @@ async fn a_panic_in_the_service_is_a_failure_and_goes_on() {
         assert_ne!(fails, "api", "the service panics");
         Ok::<_, Infallible>("done")
     }));
-    assert!(tokio::spawn(service.oneshot("api")).await.expect_err("panicked").is_panic());
+    assert!(
+        tokio::spawn(service.oneshot("api"))
+            .await
+            .expect_err("panicked")
+            .is_panic()
+    );
     assert_eq!(repairs.status().await.open_leases, 0);
     let rate = ledger.success_rate(Signature::new("Down"), "restart").await;
     assert_eq!((rate.succeeded, rate.tried), (0, 1));
@@ -188,7 +222,11 @@ async fn dropped_at_every_await_point_nothing_leaks_and_the_budget_holds() {
     for polls in 0..40 {
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = calls.clone();
-        let repairs = Cooldown::builder("repairs").budget(Budget::of(1)).store(Yielding(MemoryStore::new())).build().expect("valid");
+        let repairs = Cooldown::builder("repairs")
+            .budget(Budget::of(1))
+            .store(Yielding(MemoryStore::new()))
+            .build()
+            .expect("valid");
         let mut service = CooldownLayer::new(repairs.clone(), action).layer(service_fn(move |_: &'static str| {
             counted.fetch_add(1, Ordering::SeqCst);
             async {
@@ -211,9 +249,16 @@ async fn dropped_at_every_await_point_nothing_leaks_and_the_budget_holds() {
         let called = calls.load(Ordering::SeqCst);
         assert!(status.budgets[0].used >= called as u64, "dropped after {polls} polls");
         if called == 1 {
-            assert_eq!(status.open_leases, 0, "dropped after {polls} polls: abandoned, and told with the next call");
+            assert_eq!(
+                status.open_leases, 0,
+                "dropped after {polls} polls: abandoned, and told with the next call"
+            );
         }
-        assert_eq!(service.oneshot("api").await.is_ok(), status.budgets[0].used == 0, "dropped after {polls} polls");
+        assert_eq!(
+            service.oneshot("api").await.is_ok(),
+            status.budgets[0].used == 0,
+            "dropped after {polls} polls"
+        );
         assert_eq!(done, polls >= 12, "a call takes 12 polls here: {polls}");
     }
 }
@@ -221,10 +266,18 @@ async fn dropped_at_every_await_point_nothing_leaks_and_the_budget_holds() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_delays_a_call_by_its_timeout_and_no_more() {
     let store = Flaky::new(MemoryStore::new());
-    let repairs = Cooldown::builder("repairs").store(store.clone()).build().expect("valid");
-    let service = CooldownLayer::new(repairs, action).layer(service_fn(|_: &'static str| async { Ok::<_, Infallible>("done") }));
+    let repairs = Cooldown::builder("repairs")
+        .store(store.clone())
+        .build()
+        .expect("valid");
+    let service =
+        CooldownLayer::new(repairs, action).layer(service_fn(|_: &'static str| async { Ok::<_, Infallible>("done") }));
     store.set(Mode::Hangs);
     let start = tokio::time::Instant::now();
     assert!(service.oneshot("api").await.is_ok());
-    assert_eq!(start.elapsed().as_millis() / 10, 50, "one wait to decide, one to settle");
+    assert_eq!(
+        start.elapsed().as_millis() / 10,
+        50,
+        "one wait to decide, one to settle"
+    );
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cooldown_layer::store::Store;
 use cooldown_layer::{ManualWall, MemoryStore};
 
-async fn make(clock: ManualWall) -> (Arc<dyn Store>, ()) {
+fn make(clock: ManualWall) -> (Arc<dyn Store>, ()) {
     (Arc::new(MemoryStore::with_clock(clock)), ())
 }
 

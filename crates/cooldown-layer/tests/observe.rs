@@ -17,7 +17,12 @@ fn every_decision_is_counted_and_labels_are_bounded() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let store = Flaky::new(MemoryStore::new());
-    let repairs = Cooldown::builder("repairs").budget(Budget::of(2)).protect(["db"]).store(store.clone()).build().expect("valid");
+    let repairs = Cooldown::builder("repairs")
+        .budget(Budget::of(2))
+        .protect(["db"])
+        .store(store.clone())
+        .build()
+        .expect("valid");
     let ledger = AnomalyLedger::builder("a").store(store.clone()).build().expect("valid");
     // Made before the recorder was there: nothing may be lost for that.
     metrics::with_local_recorder(&recorder, || {
@@ -35,7 +40,11 @@ fn every_decision_is_counted_and_labels_are_bounded() {
     });
     let mut seen = BTreeMap::new();
     for (key, _, _, value) in snapshotter.snapshot().into_vec() {
-        let labels: Vec<_> = key.key().labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+        let labels: Vec<_> = key
+            .key()
+            .labels()
+            .map(|label| format!("{}={}", label.key(), label.value()))
+            .collect();
         let value = match value {
             DebugValue::Counter(count) => count as f64,
             DebugValue::Gauge(gauge) => gauge.into_inner(),
@@ -51,7 +60,10 @@ fn every_decision_is_counted_and_labels_are_bounded() {
         ("cooldown_decisions_total{cooldown=repairs,decision=over_budget}", 48.0),
         ("cooldown_decisions_total{cooldown=repairs,decision=protected}", 1.0),
         ("cooldown_frozen{cooldown=repairs}", 1.0),
-        ("cooldown_store_errors_total{cooldown=a,store=flaky,kind=unreachable}", 1.0),
+        (
+            "cooldown_store_errors_total{cooldown=a,store=flaky,kind=unreachable}",
+            1.0,
+        ),
     ];
     assert_eq!(seen, want.map(|(name, value)| (name.to_owned(), value)).into());
 }
@@ -94,10 +106,16 @@ fn every_decision_is_one_event_with_all_its_figures() {
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), || {
         tokio_test::block_on(async {
-            let repairs = Cooldown::builder("repairs").budget(Budget::of(1)).build().expect("valid");
+            let repairs = Cooldown::builder("repairs")
+                .budget(Budget::of(1))
+                .build()
+                .expect("valid");
             let action = || Action::new("restart", "api\nx").label("ns", "shop");
             assert!(repairs.request(action()).await.is_err(), "a line break is no name");
-            let lease = repairs.request(Action::new("restart", "api").because_of(Signature::new("Down"))).await.expect("first");
+            let lease = repairs
+                .request(Action::new("restart", "api").because_of(Signature::new("Down")))
+                .await
+                .expect("first");
             lease.succeeded().await;
             assert!(repairs.request(Action::new("restart", "api")).await.is_err());
             repairs.freeze("night").await.expect("heard");
@@ -112,10 +130,40 @@ fn every_decision_is_one_event_with_all_its_figures() {
     };
     assert_eq!(lines.len(), 5, "{lines:#?}");
     has(0, &["WARN", "decision=\"invalid\"", "target=api\\u{a}x"]);
-    has(1, &["INFO", "cooldown=\"repairs\"", "decision=\"granted\"", "kind=restart", "target=api", "cost=1", "by=\"store\""]);
-    has(1, &["budget=\"5 per", "used=1", "of=1"].map(|part| if part.starts_with("budget") { "budget=\"1 per 15 min\"" } else { part }));
-    has(1, &["anomaly=", "dry_run=false", "action restart on api granted: 1 of 1 (1 per 15 min)"]);
-    has(2, &["WARN", "decision=\"over_budget\"", "used=1", "of=1", "retry_after_ms="]);
+    has(
+        1,
+        &[
+            "INFO",
+            "cooldown=\"repairs\"",
+            "decision=\"granted\"",
+            "kind=restart",
+            "target=api",
+            "cost=1",
+            "by=\"store\"",
+        ],
+    );
+    has(
+        1,
+        &["budget=\"5 per", "used=1", "of=1"].map(|part| {
+            if part.starts_with("budget") {
+                "budget=\"1 per 15 min\""
+            } else {
+                part
+            }
+        }),
+    );
+    has(
+        1,
+        &[
+            "anomaly=",
+            "dry_run=false",
+            "action restart on api granted: 1 of 1 (1 per 15 min)",
+        ],
+    );
+    has(
+        2,
+        &["WARN", "decision=\"over_budget\"", "used=1", "of=1", "retry_after_ms="],
+    );
     has(3, &["WARN", "frozen", "reason=night"]);
     has(4, &["INFO", "thawed"]);
 }

@@ -1,5 +1,7 @@
 //! A store that fails: what a cooldown and a ledger do then, and that it comes back.
 
+#![allow(clippy::cast_possible_truncation)] // small figures
+
 mod support;
 
 use std::sync::Arc;
@@ -7,7 +9,8 @@ use std::time::Duration;
 
 use cooldown_layer::store::StoreErrorKind;
 use cooldown_layer::{
-    Action, AnomalyLedger, Budget, By, Cooldown, Freeze, Level, ManualWall, MemoryStore, Reason, Signature, StoreFailure, WallClock,
+    Action, AnomalyLedger, Budget, By, Cooldown, Freeze, Level, ManualWall, MemoryStore, Reason, Signature,
+    StoreFailure, WallClock,
 };
 use support::{Flaky, HOUR, MINUTE, Mode, Rng, SECOND, over, word};
 
@@ -22,21 +25,49 @@ fn flaky() -> (Flaky, ManualWall) {
 
 fn cooldown(store: &Flaky, failure: StoreFailure) -> Cooldown {
     let budget = Budget::of(3).per(10 * MINUTE);
-    Cooldown::builder("repairs").budget(budget).store(store.clone()).on_store_failure(failure).build().expect("valid")
+    Cooldown::builder("repairs")
+        .budget(budget)
+        .store(store.clone())
+        .on_store_failure(failure)
+        .build()
+        .expect("valid")
 }
 
 #[tokio::test]
 async fn the_local_budget_is_filled_with_what_this_instance_knows() {
     let (store, clock) = flaky();
     let repairs = cooldown(&store, StoreFailure::Local);
-    repairs.request(restart("a")).await.expect("by the store").succeeded().await;
+    repairs
+        .request(restart("a"))
+        .await
+        .expect("by the store")
+        .succeeded()
+        .await;
     clock.advance(MINUTE);
-    repairs.request(restart("a")).await.expect("by the store").succeeded().await;
+    repairs
+        .request(restart("a"))
+        .await
+        .expect("by the store")
+        .succeeded()
+        .await;
     store.set(Mode::Away);
-    repairs.request(restart("a")).await.expect("one is left").succeeded().await;
-    assert_eq!(over(&repairs.request(restart("a")).await.expect_err("spent")), (3, 3, Some(540_000)));
+    repairs
+        .request(restart("a"))
+        .await
+        .expect("one is left")
+        .succeeded()
+        .await;
+    assert_eq!(
+        over(&repairs.request(restart("a")).await.expect_err("spent")),
+        (3, 3, Some(540_000))
+    );
     clock.advance(9 * MINUTE);
-    repairs.request(restart("a")).await.expect("the first has left the window").succeeded().await;
+    repairs
+        .request(restart("a"))
+        .await
+        .expect("the first has left the window")
+        .succeeded()
+        .await;
     assert_eq!(word(&repairs.request(restart("a")).await), "over_budget");
     // It comes back by itself, and hears what was given meanwhile, at the time when it was given.
     store.set(Mode::Up);
@@ -46,7 +77,12 @@ async fn the_local_budget_is_filled_with_what_this_instance_knows() {
     clock.advance(MINUTE);
     let fresh = cooldown(&store, StoreFailure::Refuse);
     for _ in 0..2 {
-        fresh.request(restart("a")).await.expect("the second and the third have left too").succeeded().await;
+        fresh
+            .request(restart("a"))
+            .await
+            .expect("the second and the third have left too")
+            .succeeded()
+            .await;
     }
     assert_eq!(word(&fresh.request(restart("a")).await), "over_budget");
 }
@@ -69,17 +105,26 @@ async fn a_unit_of_unknown_fate_counts_as_spent_and_counts_once() {
 #[tokio::test]
 async fn as_configured_it_refuses_or_allows() {
     let (store, _) = flaky();
-    let (refusing, allowing) = (cooldown(&store, StoreFailure::Refuse), cooldown(&store, StoreFailure::Allow));
+    let (refusing, allowing) = (
+        cooldown(&store, StoreFailure::Refuse),
+        cooldown(&store, StoreFailure::Allow),
+    );
     store.set(Mode::Away);
     let refused = refusing.request(restart("a")).await.expect_err("refuses");
-    assert!(matches!(refused.reason(), Reason::StoreUnavailable { error } if error.kind() == StoreErrorKind::Unreachable));
+    assert!(
+        matches!(refused.reason(), Reason::StoreUnavailable { error } if error.kind() == StoreErrorKind::Unreachable)
+    );
     assert_eq!(refused.retry_after(), None);
     for _ in 0..10 {
         allowing.request(restart("a")).await.expect("allows").succeeded().await;
     }
     assert_eq!(word(&allowing.request(restart("")).await), "empty_target");
     assert!(allowing.freeze("stop").await.is_err());
-    assert_eq!(word(&allowing.request(restart("a")).await), "frozen", "a freeze of this instance holds");
+    assert_eq!(
+        word(&allowing.request(restart("a")).await),
+        "frozen",
+        "a freeze of this instance holds"
+    );
     store.set(Mode::Up);
     allowing.thaw().await.expect("heard");
     assert_eq!(allowing.status().await.budgets[0].used, 10, "and tells the store");
@@ -96,9 +141,16 @@ async fn a_store_that_hangs_is_left_after_250_ms() {
     let refused = repairs.request(restart("a")).await.expect_err("no answer");
     assert!(matches!(refused.reason(), Reason::StoreUnavailable { error } if error.kind() == StoreErrorKind::TimedOut));
     assert_eq!(start.elapsed().as_millis() / 10, 25);
-    assert_eq!(ledger.record(Signature::new("x")).await.fault.map(|fault| fault.kind()), Some(StoreErrorKind::TimedOut));
+    assert_eq!(
+        ledger.record(Signature::new("x")).await.fault.map(|fault| fault.kind()),
+        Some(StoreErrorKind::TimedOut)
+    );
     assert_eq!(start.elapsed().as_millis() / 10, 50);
-    let slow = Cooldown::builder("slow").store(store).store_timeout(7 * SECOND).build().expect("valid");
+    let slow = Cooldown::builder("slow")
+        .store(store)
+        .store_timeout(7 * SECOND)
+        .build()
+        .expect("valid");
     drop(slow.request(restart("a")).await.expect("local"));
     assert_eq!(start.elapsed().as_secs(), 7);
 }
@@ -106,29 +158,52 @@ async fn a_store_that_hangs_is_left_after_250_ms() {
 #[tokio::test]
 async fn a_freeze_holds_here_at_once_and_reaches_the_store_later() {
     let (store, _) = flaky();
-    let (repairs, other) = (cooldown(&store, StoreFailure::Local), cooldown(&store, StoreFailure::Local));
+    let (repairs, other) = (
+        cooldown(&store, StoreFailure::Local),
+        cooldown(&store, StoreFailure::Local),
+    );
     store.set(Mode::Away);
     assert!(repairs.freeze("night").await.is_err());
     assert_eq!(word(&repairs.request(restart("a")).await), "frozen");
-    assert!(repairs.thaw().await.is_err(), "nothing is thawed that the store does not hear");
+    assert!(
+        repairs.thaw().await.is_err(),
+        "nothing is thawed that the store does not hear"
+    );
     assert_eq!(word(&repairs.request(restart("a")).await), "frozen");
     store.set(Mode::Up);
     assert_eq!(word(&repairs.request(restart("a")).await), "frozen");
-    assert_eq!(word(&other.request(restart("a")).await), "frozen", "told with the next call");
+    assert_eq!(
+        word(&other.request(restart("a")).await),
+        "frozen",
+        "told with the next call"
+    );
     store.set(Mode::Away);
-    assert_eq!(word(&other.request(restart("a")).await), "frozen", "what the store said last holds in an outage");
+    assert_eq!(
+        word(&other.request(restart("a")).await),
+        "frozen",
+        "what the store said last holds in an outage"
+    );
     store.set(Mode::Up);
     repairs.thaw().await.expect("heard");
     other.request(restart("a")).await.expect("thawed").succeeded().await;
     store.set(Mode::Away);
-    other.request(restart("a")).await.expect("thawed here too").succeeded().await;
+    other
+        .request(restart("a"))
+        .await
+        .expect("thawed here too")
+        .succeeded()
+        .await;
 }
 
 #[tokio::test]
 async fn a_spent_budgets_freeze_holds_in_an_outage() {
     let (store, clock) = flaky();
     let budget = Budget::of(1).per(MINUTE).when_spent(Freeze::UntilThaw);
-    let repairs = Cooldown::builder("repairs").budget(budget).store(store.clone()).build().expect("valid");
+    let repairs = Cooldown::builder("repairs")
+        .budget(budget)
+        .store(store.clone())
+        .build()
+        .expect("valid");
     repairs.request(restart("a")).await.expect("first").succeeded().await;
     store.set(Mode::Away);
     clock.advance(HOUR);
@@ -140,12 +215,28 @@ async fn outcomes_of_an_outage_are_told_when_it_is_over() {
     let (store, _) = flaky();
     let anomaly = Signature::new("Down");
     let ledger = AnomalyLedger::builder("a").store(store.clone()).build().expect("valid");
-    let repairs = Cooldown::builder("repairs").ledger(&ledger).budget(Budget::of(9)).build().expect("valid");
-    let before = repairs.request(restart("a").because_of(&anomaly)).await.expect("by the store");
+    let repairs = Cooldown::builder("repairs")
+        .ledger(&ledger)
+        .budget(Budget::of(9))
+        .build()
+        .expect("valid");
+    let before = repairs
+        .request(restart("a").because_of(&anomaly))
+        .await
+        .expect("by the store");
     store.set(Mode::Away);
     before.failed().await;
-    repairs.request(restart("a").because_of(&anomaly)).await.expect("local").failed().await;
-    assert_eq!(word(&repairs.request(restart("a").because_of(&anomaly)).await), "futile", "this instance knows its own");
+    repairs
+        .request(restart("a").because_of(&anomaly))
+        .await
+        .expect("local")
+        .failed()
+        .await;
+    assert_eq!(
+        word(&repairs.request(restart("a").because_of(&anomaly)).await),
+        "futile",
+        "this instance knows its own"
+    );
     assert_eq!(ledger.success_rate(&anomaly, "restart").await.tried, 0);
     store.set(Mode::Up);
     assert_eq!(repairs.status().await.open_leases, 0);
@@ -165,7 +256,10 @@ async fn a_ledger_whose_store_fails_answers_zero_counts_and_says_so() {
     store.set(Mode::Away);
     for seen in [ledger.record(&anomaly).await, ledger.frequency(&anomaly).await] {
         assert_eq!([seen.last_1h, seen.last_24h, seen.last_7d, seen.last_30d], [0; 4]);
-        assert_eq!((seen.level, seen.first_seen, seen.key), (Level::Single, None, anomaly.key()));
+        assert_eq!(
+            (seen.level, seen.first_seen, seen.key),
+            (Level::Single, None, anomaly.key())
+        );
         assert!(seen.fault.is_some());
     }
     assert!(!ledger.needs(&anomaly, Level::Repeat).await);
@@ -177,7 +271,12 @@ async fn a_ledger_whose_store_fails_answers_zero_counts_and_says_so() {
     store.set(Mode::Up);
     assert!(ledger.needs(&anomaly, Level::PermanentFix).await && ledger.should_skip(&anomaly, "restart").await);
     for bad in ["", "a\nb", &"x".repeat(129)] {
-        assert!(ledger.repair_attempted(&anomaly, bad, true).await.is_some_and(|e| e.kind() == StoreErrorKind::Config));
+        assert!(
+            ledger
+                .repair_attempted(&anomaly, bad, true)
+                .await
+                .is_some_and(|e| e.kind() == StoreErrorKind::Config)
+        );
     }
     assert!(ledger.mark_permanent_fix(&anomaly, "x".repeat(4097)).await.is_some());
 }
@@ -190,7 +289,11 @@ async fn a_full_memory_store_refuses_and_forgets_nothing_that_counts() {
         let store = store.clone();
         async move {
             let budget = Budget::of(1).per(HOUR).each_target();
-            let repairs = Cooldown::builder("repairs").budget(budget).store(store).build().expect("valid");
+            let repairs = Cooldown::builder("repairs")
+                .budget(budget)
+                .store(store)
+                .build()
+                .expect("valid");
             let got = repairs.request(restart(&target)).await;
             let word = word(&got);
             if let Ok(lease) = got {
@@ -199,11 +302,24 @@ async fn a_full_memory_store_refuses_and_forgets_nothing_that_counts() {
             word
         }
     };
-    let words: Vec<_> = { let mut all = Vec::new(); for n in 0..200 { all.push(ask(format!("pod-{n}")).await) } all };
+    let words: Vec<_> = {
+        let mut all = Vec::new();
+        for n in 0..200 {
+            all.push(ask(format!("pod-{n}")).await);
+        }
+        all
+    };
     let given = words.iter().take_while(|word| **word == "granted").count();
-    assert!((30..=40).contains(&given) && words[given..].iter().all(|word| *word == "store_unavailable"), "{words:?}");
+    assert!(
+        (30..=40).contains(&given) && words[given..].iter().all(|word| *word == "store_unavailable"),
+        "{words:?}"
+    );
     for n in 0..given {
-        assert_eq!(ask(format!("pod-{n}")).await, "over_budget", "a flood of keys evicts nothing");
+        assert_eq!(
+            ask(format!("pod-{n}")).await,
+            "over_budget",
+            "a flood of keys evicts nothing"
+        );
     }
     clock.advance(HOUR + SECOND);
     assert_eq!(ask("pod-new".into()).await, "granted", "what has expired makes room");
@@ -235,12 +351,23 @@ async fn in_any_mixture_of_outages_no_instance_ever_takes_more_than_the_budget()
         let (store, clock) = flaky();
         let (of, per) = (1 + rng.below(5), 1_000 * (1 + rng.below(20)));
         let outages = !rng.one_in(4);
-        let failure = if rng.one_in(5) { StoreFailure::Refuse } else { StoreFailure::Local };
+        let failure = if rng.one_in(5) {
+            StoreFailure::Refuse
+        } else {
+            StoreFailure::Local
+        };
         let build = || {
             let per = Duration::from_millis(per);
             let budget = Budget::of(u32::try_from(of).expect("small"));
-            let builder = Cooldown::builder("repairs").budget(budget.clone().per(per)).budget(budget.per(per).each_target());
-            builder.store(store.clone()).store_timeout(Duration::from_millis(1)).on_store_failure(failure).build().expect("valid")
+            let builder = Cooldown::builder("repairs")
+                .budget(budget.clone().per(per))
+                .budget(budget.per(per).each_target());
+            builder
+                .store(store.clone())
+                .store_timeout(Duration::from_millis(1))
+                .on_store_failure(failure)
+                .build()
+                .expect("valid")
         };
         let mut instances: Vec<(Cooldown, Vec<u64>)> = (0..3).map(|_| (build(), Vec::new())).collect();
         let mut all: Vec<u64> = Vec::new();
@@ -269,8 +396,18 @@ async fn in_any_mixture_of_outages_no_instance_ever_takes_more_than_the_budget()
                 assert!(used <= most, "seed {seed}: {used} of {most} in a window, {whose}");
             }
         };
-        instances.iter().for_each(|(_, given)| check(given, of, "one instance"));
-        check(&all, if outages && failure == StoreFailure::Local { 3 * of } else { of }, "all together");
+        for (_, given) in &instances {
+            check(given, of, "one instance");
+        }
+        check(
+            &all,
+            if outages && failure == StoreFailure::Local {
+                3 * of
+            } else {
+                of
+            },
+            "all together",
+        );
     }
 }
 
@@ -284,7 +421,11 @@ async fn who_decided_is_told() {
         .protect(["db"])
         .store(store.clone())
         .on_decision(move |decision| {
-            log.lock().expect("one thread").push((decision.as_str(), decision.by, decision.budgets.first().map(|(_, used, _)| *used)));
+            log.lock().expect("one thread").push((
+                decision.as_str(),
+                decision.by,
+                decision.budgets.first().map(|(_, used, _)| *used),
+            ));
             panic!("a listener that panics harms nobody");
         })
         .build()

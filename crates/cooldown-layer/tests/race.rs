@@ -1,9 +1,9 @@
 //! 16 tasks race for 5 units: 5 are given, 1,000 times in a row.
 
-mod support;
 #[cfg(feature = "redis")]
 #[path = "support/server.rs"]
 mod server;
+mod support;
 
 use std::sync::Arc;
 
@@ -86,7 +86,9 @@ mod redis {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn child_races_when_it_is_told() {
         let Some(url) = std::env::var_os(URL) else { return };
-        let store = RedisStore::builder(url.into_string().expect("a URL")).deadline(20 * super::SECOND).build();
+        let store = RedisStore::builder(url.into_string().expect("a URL"))
+            .deadline(20 * super::SECOND)
+            .build();
         let store: Arc<dyn Store> = Arc::new(store.expect("a URL"));
         let mut lines = BufReader::new(std::io::stdin()).lines();
         while let Some(Ok(line)) = lines.next() {
@@ -124,7 +126,12 @@ mod redis {
                 // libtest writes its own words before the first line.
                 let line = from.map_while(Result::ok).find(|line| line.contains("given "));
                 let line = line.expect("the child answers");
-                given += line.rsplit(' ').next().expect("a number").parse::<usize>().expect("a number");
+                given += line
+                    .rsplit(' ')
+                    .next()
+                    .expect("a number")
+                    .parse::<usize>()
+                    .expect("a number");
             }
             assert_eq!(given, 5, "round {round}");
         }

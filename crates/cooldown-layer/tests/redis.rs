@@ -1,8 +1,8 @@
 //! The contract, kept by the Redis store on a real server.
 
-mod support;
 #[path = "support/server.rs"]
 mod server;
+mod support;
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,9 +17,12 @@ fn shared() -> &'static Server {
     SERVER.get_or_init(|| Server::start(&[]))
 }
 
-async fn make(clock: ManualWall) -> (Arc<dyn Store>, ()) {
+fn make(clock: ManualWall) -> (Arc<dyn Store>, ()) {
     let builder = RedisStore::builder(shared().url()).prefix(DecisionId::new().to_string());
-    (Arc::new(builder.deadline(10 * SECOND).clock(clock).build().expect("valid")), ())
+    (
+        Arc::new(builder.deadline(10 * SECOND).clock(clock).build().expect("valid")),
+        (),
+    )
 }
 
 stores!(make);

@@ -1,8 +1,8 @@
 //! A real server that dies, stops, restarts empty, is full, answers wrong types, loses its scripts, changes its role.
 
-mod support;
 #[path = "support/server.rs"]
 mod server;
+mod support;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,11 +21,20 @@ fn open(server: &Server) -> RedisStore {
 }
 
 fn strict(store: impl Store, budget: Budget) -> Cooldown {
-    Cooldown::builder("repairs").budget(budget).store(store).on_store_failure(StoreFailure::Refuse).build().expect("valid")
+    Cooldown::builder("repairs")
+        .budget(budget)
+        .store(store)
+        .on_store_failure(StoreFailure::Refuse)
+        .build()
+        .expect("valid")
 }
 
 fn local(store: impl Store, budget: Budget) -> Cooldown {
-    Cooldown::builder("repairs").budget(budget).store(store).build().expect("valid")
+    Cooldown::builder("repairs")
+        .budget(budget)
+        .store(store)
+        .build()
+        .expect("valid")
 }
 
 fn unavailable(refused: &Refused) -> &StoreError {
@@ -67,13 +76,25 @@ async fn a_killed_server_costs_milliseconds_and_the_local_budget_holds() {
     for _ in 0..2 {
         drop(repairs.request(restart("a")).await.expect("local"));
     }
-    assert_eq!(word(&repairs.request(restart("a")).await), "over_budget", "what the store gave counts too");
+    assert_eq!(
+        word(&repairs.request(restart("a")).await),
+        "over_budget",
+        "what the store gave counts too"
+    );
     server.restart();
     println!("back after a restart: {:?}", comes_back(&repairs).await);
     let status = repairs.status().await;
-    assert_eq!((status.budgets[0].used, status.open_leases), (5, 0), "what was given in the outage has been told");
+    assert_eq!(
+        (status.budgets[0].used, status.open_leases),
+        (5, 0),
+        "what was given in the outage has been told"
+    );
     let other = strict(open(&server), Budget::of(5).per(HOUR));
-    assert_eq!(word(&other.request(restart("a")).await), "over_budget", "and holds for everybody");
+    assert_eq!(
+        word(&other.request(restart("a")).await),
+        "over_budget",
+        "and holds for everybody"
+    );
 }
 
 #[tokio::test]
@@ -110,7 +131,11 @@ async fn a_server_that_restarts_empty_gives_no_instance_more_than_the_budget() {
     server.restart();
     comes_back(&repairs).await;
     assert_eq!(repairs.status().await.budgets[0].used, 0, "the server has forgotten");
-    assert_eq!(word(&repairs.request(restart("a")).await), "over_budget", "the instance has not");
+    assert_eq!(
+        word(&repairs.request(restart("a")).await),
+        "over_budget",
+        "the instance has not"
+    );
     // Another one knows nothing: with n instances, n times the budget.
     let other = local(open(&server), Budget::of(3).per(HOUR));
     other.request(restart("a")).await.expect("its own").succeeded().await;
@@ -147,10 +172,21 @@ async fn a_key_of_a_wrong_type_is_told_and_nothing_is_written() {
             .on_store_failure(StoreFailure::Refuse)
             .build()
             .expect("valid");
-        let refused = repairs.request(restart("a").because_of(anomaly)).await.expect_err("cannot be decided");
-        assert_eq!(unavailable(&refused).kind(), StoreErrorKind::WrongType, "{key}: {refused:?}");
+        let refused = repairs
+            .request(restart("a").because_of(anomaly))
+            .await
+            .expect_err("cannot be decided");
+        assert_eq!(
+            unavailable(&refused).kind(),
+            StoreErrorKind::WrongType,
+            "{key}: {refused:?}"
+        );
         assert!(refused.to_string().contains("WRONGTYPE"), "{refused}");
-        assert_eq!(server.cli(&["DBSIZE"]).expect("answers").trim(), "1", "{key}: nothing is written");
+        assert_eq!(
+            server.cli(&["DBSIZE"]).expect("answers").trim(),
+            "1",
+            "{key}: nothing is written"
+        );
     }
     server.cli(&["FLUSHALL"]);
     server.cli(&["SET", &format!("{{fusebox}}:notes:a:{anomaly}"), "x"]);
@@ -173,7 +209,12 @@ async fn a_full_server_is_told_apart_and_nothing_is_written() {
     assert_eq!(server.cli(&["DBSIZE"]), before);
     assert_eq!(repairs.status().await.budgets[0].used, 1, "reading goes on");
     let careful = local(open(&server), Budget::of(5));
-    drop(careful.request(restart("a")).await.expect("the local budget takes over"));
+    drop(
+        careful
+            .request(restart("a"))
+            .await
+            .expect("the local budget takes over"),
+    );
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
     comes_back(&careful).await;
     assert_eq!(careful.status().await.budgets[0].used, 2, "and is told");
@@ -183,12 +224,21 @@ async fn a_full_server_is_told_apart_and_nothing_is_written() {
 async fn wrong_password_readonly_and_nobody_there_are_told_apart() {
     let server = Server::start(&["--requirepass", "secret"]);
     for url in [server.url(), format!("redis://:wrong@127.0.0.1:{}", server.port)] {
-        let error = RedisStore::open(&url).expect("a URL").ping().await.expect_err("not let in");
+        let error = RedisStore::open(&url)
+            .expect("a URL")
+            .ping()
+            .await
+            .expect_err("not let in");
         assert_eq!(error.kind(), StoreErrorKind::Denied, "{error:?}");
-        let refused = strict(RedisStore::open(url).expect("a URL"), Budget::of(1)).request(restart("a")).await;
+        let refused = strict(RedisStore::open(url).expect("a URL"), Budget::of(1))
+            .request(restart("a"))
+            .await;
         let refused = refused.expect_err("not let in");
         assert_eq!(unavailable(&refused).kind(), StoreErrorKind::Denied, "{refused:?}");
-        assert!(!format!("{refused} {refused:?}").contains("wrong@"), "no secret in an error");
+        assert!(
+            !format!("{refused} {refused:?}").contains("wrong@"),
+            "no secret in an error"
+        );
     }
     let secret = format!("redis://:secret@127.0.0.1:{}", server.port);
     let store = RedisStore::open(&secret).expect("a URL");
@@ -196,25 +246,51 @@ async fn wrong_password_readonly_and_nobody_there_are_told_apart() {
     store.ping().await.expect("let in");
     let cli = |args: &[&str]| server.cli(&[&["-a", "secret", "--no-auth-warning"], args].concat());
     cli(&["REPLICAOF", "127.0.0.1", "1"]);
-    let refused = strict(store.clone(), Budget::of(1)).request(restart("a")).await.expect_err("a replica");
+    let refused = strict(store.clone(), Budget::of(1))
+        .request(restart("a"))
+        .await
+        .expect_err("a replica");
     assert_eq!(unavailable(&refused).kind(), StoreErrorKind::ReadOnly, "{refused:?}");
     cli(&["REPLICAOF", "NO", "ONE"]);
-    strict(store.clone(), Budget::of(1)).request(restart("a")).await.expect("a primary again").succeeded().await;
+    strict(store.clone(), Budget::of(1))
+        .request(restart("a"))
+        .await
+        .expect("a primary again")
+        .succeeded()
+        .await;
     // The password changes under a living store, and back: what was refused is not remembered.
     cli(&["CONFIG", "SET", "requirepass", "other"]);
     server.cli(&["-a", "other", "--no-auth-warning", "CLIENT", "KILL", "TYPE", "normal"]);
     let mut denied = false;
     for _ in 0..50 {
-        denied |= store.ping().await.is_err_and(|error| error.kind() == StoreErrorKind::Denied);
+        denied |= store
+            .ping()
+            .await
+            .is_err_and(|error| error.kind() == StoreErrorKind::Denied);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(denied);
-    server.cli(&["-a", "other", "--no-auth-warning", "CONFIG", "SET", "requirepass", "secret"]);
+    server.cli(&[
+        "-a",
+        "other",
+        "--no-auth-warning",
+        "CONFIG",
+        "SET",
+        "requirepass",
+        "secret",
+    ]);
     store.ping().await.expect("let in again");
     drop(server);
     let error = store.ping().await.expect_err("nobody there");
-    assert!(matches!(error.kind(), StoreErrorKind::Unreachable | StoreErrorKind::TimedOut), "{error:?}");
-    let gone = RedisStore::open("redis://127.0.0.1:1").expect("a URL").ping().await.expect_err("nobody there");
+    assert!(
+        matches!(error.kind(), StoreErrorKind::Unreachable | StoreErrorKind::TimedOut),
+        "{error:?}"
+    );
+    let gone = RedisStore::open("redis://127.0.0.1:1")
+        .expect("a URL")
+        .ping()
+        .await
+        .expect_err("nobody there");
     assert_eq!(gone.kind(), StoreErrorKind::Unreachable, "{gone:?}");
 }
 
@@ -283,29 +359,49 @@ async fn a_decision_is_one_round_trip_and_so_is_a_record() {
 async fn every_key_has_an_end_or_is_one_of_few() {
     let server = Server::start(&[]);
     let ledger = AnomalyLedger::builder("a").store(open(&server)).build().expect("valid");
-    let repairs = Cooldown::builder("repairs").budget(Budget::of(1000).each_target()).ledger(&ledger).build().expect("valid");
+    let repairs = Cooldown::builder("repairs")
+        .budget(Budget::of(1000).each_target())
+        .ledger(&ledger)
+        .build()
+        .expect("valid");
     for n in 0..20 {
         let anomaly = Signature::new(n.to_string());
         ledger.record(&anomaly).await;
         ledger.mark_permanent_fix(&anomaly, "x").await;
-        drop(repairs.request(restart(&format!("pod-{n}")).because_of(&anomaly)).await.expect("granted"));
+        drop(
+            repairs
+                .request(restart(&format!("pod-{n}")).because_of(&anomaly))
+                .await
+                .expect("granted"),
+        );
     }
     let keys = server.cli(&["KEYS", "*"]).expect("answers");
     assert!(keys.lines().count() > 60, "{keys}");
     for key in keys.lines() {
         assert!(key.starts_with("{fusebox}:"), "{key}");
-        let ttl: i64 = server.cli(&["PTTL", key]).expect("answers").trim().parse().expect("a number");
+        let ttl: i64 = server
+            .cli(&["PTTL", key])
+            .expect("answers")
+            .trim()
+            .parse()
+            .expect("a number");
         assert!(ttl > 0, "{key} has no end");
     }
 }
 
 #[tokio::test]
 async fn it_runs_on_a_cluster_and_follows_a_moved_slot() {
-    let (one, two) = (Server::start(&["--cluster-enabled", "yes"]), Server::start(&["--cluster-enabled", "yes"]));
+    let (one, two) = (
+        Server::start(&["--cluster-enabled", "yes"]),
+        Server::start(&["--cluster-enabled", "yes"]),
+    );
     one.cli(&["CLUSTER", "MEET", "127.0.0.1", &two.port.to_string()]);
     two.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     for _ in 0..500 {
-        let is_up = |node: &Server| node.cli(&["CLUSTER", "INFO"]).is_some_and(|info| info.contains("cluster_state:ok"));
+        let is_up = |node: &Server| {
+            node.cli(&["CLUSTER", "INFO"])
+                .is_some_and(|info| info.contains("cluster_state:ok"))
+        };
         if is_up(&one) && is_up(&two) {
             break;
         }
@@ -313,8 +409,15 @@ async fn it_runs_on_a_cluster_and_follows_a_moved_slot() {
     }
     // The node that was named has no slot at all.
     let anomaly = Signature::new("Down");
-    let patient = RedisStore::builder(one.url()).deadline(5 * support::SECOND).build().expect("valid");
-    let ledger = AnomalyLedger::builder("a").store(patient).store_timeout(5 * support::SECOND).build().expect("valid");
+    let patient = RedisStore::builder(one.url())
+        .deadline(5 * support::SECOND)
+        .build()
+        .expect("valid");
+    let ledger = AnomalyLedger::builder("a")
+        .store(patient)
+        .store_timeout(5 * support::SECOND)
+        .build()
+        .expect("valid");
     let seen = ledger.record(&anomaly).await;
     assert_eq!(seen.last_1h, 1, "{:?}", seen.fault);
     let repairs = Cooldown::builder("repairs")
@@ -327,7 +430,10 @@ async fn it_runs_on_a_cluster_and_follows_a_moved_slot() {
         .expect("valid");
     for target in ["{x}", "y"] {
         let lease = repairs.request(restart(target).because_of(&anomaly)).await;
-        lease.unwrap_or_else(|refused| panic!("{refused} {refused:?}")).succeeded().await;
+        lease
+            .unwrap_or_else(|refused| panic!("{refused} {refused:?}"))
+            .succeeded()
+            .await;
     }
     assert_eq!(word(&repairs.request(restart("z")).await), "over_budget");
     assert_eq!(ledger.success_rate(&anomaly, "restart").await.succeeded, 2);
@@ -336,7 +442,16 @@ async fn it_runs_on_a_cluster_and_follows_a_moved_slot() {
 
 #[tokio::test]
 async fn a_url_that_names_no_server_is_an_error() {
-    for url in ["", "localhost", "http://x", "redis://", "redis://host:port", "redis://h:1/x", "memory:", "redis:/x"] {
+    for url in [
+        "",
+        "localhost",
+        "http://x",
+        "redis://",
+        "redis://host:port",
+        "redis://h:1/x",
+        "memory:",
+        "redis:/x",
+    ] {
         let error = RedisStore::open(url).map(|_| ()).err();
         let kind = error.as_ref().map(StoreError::kind);
         assert!(kind == Some(StoreErrorKind::Config), "{url}: {error:?}");

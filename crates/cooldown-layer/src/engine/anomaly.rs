@@ -16,23 +16,46 @@ impl Engine {
         let first = counts.seen.map_or(now, |(first, _)| first);
         counts.seen = Some((first, now));
         if let Some(known) = known {
-            let old = known.stamps.iter().take_while(|(stamp, _)| stamp.saturating_add(KEEP_MS) <= now).count();
+            let old = known
+                .stamps
+                .iter()
+                .take_while(|(stamp, _)| stamp.saturating_add(KEEP_MS) <= now)
+                .count();
             let excess = (known.stamps.len() + 1).saturating_sub(MOST_RECORDS).max(old);
             let gone = known.stamps.iter().take(excess);
-            changes.extend(gone.map(|(stamp, id)| Change::Unsee { key: key.clone(), stamp: *stamp, id: *id }));
+            changes.extend(gone.map(|(stamp, id)| Change::Unsee {
+                key: key.clone(),
+                stamp: *stamp,
+                id: *id,
+            }));
             counts.at_least |= known.stamps.len() >= MOST_RECORDS && excess > old;
         }
         // After the old ones: a key that loses its last record is forgotten with its first sight.
-        changes.push(Change::See { key: key.clone(), stamp: now, id });
+        changes.push(Change::See {
+            key: key.clone(),
+            stamp: now,
+            id,
+        });
         changes.push(Change::FirstSeen { key, stamp: first });
         Answer::Frequency(counts)
     }
 
     pub(super) fn counts(&self, key: &str, now: u64) -> Counts {
-        let fixed = self.fixes.get(key).filter(|(at, _)| at.saturating_add(FIX_MS) > now).cloned();
-        let Some(known) = self.sightings.get(key) else { return Counts { fixed, ..Counts::default() } };
+        let fixed = self
+            .fixes
+            .get(key)
+            .filter(|(at, _)| at.saturating_add(FIX_MS) > now)
+            .cloned();
+        let Some(known) = self.sightings.get(key) else {
+            return Counts {
+                fixed,
+                ..Counts::default()
+            };
+        };
         let after = |span: u64| {
-            let gone = known.stamps.partition_point(|(stamp, _)| stamp.saturating_add(span) <= now);
+            let gone = known
+                .stamps
+                .partition_point(|(stamp, _)| stamp.saturating_add(span) <= now);
             (known.stamps.len() - gone) as u64
         };
         let alive = after(KEEP_MS) > 0;
@@ -46,10 +69,24 @@ impl Engine {
     }
 
     /// An outcome, and the oldest one goes where there are too many.
-    pub(super) fn outcome(&self, track: &Track, stamp: u64, id: DecisionId, succeeded: bool, changes: &mut Vec<Change>) {
-        changes.push(Change::Outcome { track: track.clone(), stamp, id, succeeded });
+    pub(super) fn outcome(
+        &self,
+        track: &Track,
+        stamp: u64,
+        id: DecisionId,
+        succeeded: bool,
+        changes: &mut Vec<Change>,
+    ) {
+        changes.push(Change::Outcome {
+            track: track.clone(),
+            stamp,
+            id,
+            succeeded,
+        });
         let key = key_of(track);
-        let Some(outcomes) = self.tracks.get(&key).and_then(|record| record.kinds.get(&track.kind)) else { return };
+        let Some(outcomes) = self.tracks.get(&key).and_then(|record| record.kinds.get(&track.kind)) else {
+            return;
+        };
         // Several may be added by one operation: those of this record that wait in `changes` count too.
         let added = changes
             .iter()
@@ -57,25 +94,48 @@ impl Engine {
             .count();
         let excess = (outcomes.len() + added).saturating_sub(REMEMBERED);
         if let Some((stamp, id, _)) = excess.checked_sub(1).and_then(|index| outcomes.get(index)) {
-            changes.push(Change::DropOutcome { track: key, kind: track.kind.clone(), stamp: *stamp, id: *id });
+            changes.push(Change::DropOutcome {
+                track: key,
+                kind: track.kind.clone(),
+                stamp: *stamp,
+                id: *id,
+            });
         }
     }
 
     pub(super) fn knows_outcome(&self, track: &Track, id: DecisionId) -> bool {
-        let outcomes = self.tracks.get(&key_of(track)).and_then(|record| record.kinds.get(&track.kind));
+        let outcomes = self
+            .tracks
+            .get(&key_of(track))
+            .and_then(|record| record.kinds.get(&track.kind));
         outcomes.is_some_and(|outcomes| outcomes.iter().any(|(_, known, _)| *known == id))
     }
 
     /// Successes and tries; leases that have outlived their time are failures already.
     pub(super) fn record_of(&self, track: &Track, now: u64) -> (u32, u32) {
         let repairs = self.repairs(&key_of(track), now);
-        repairs.into_iter().find(|(kind, ..)| *kind == track.kind).map_or((0, 0), |(_, good, all)| (good, all))
+        repairs
+            .into_iter()
+            .find(|(kind, ..)| *kind == track.kind)
+            .map_or((0, 0), |(_, good, all)| (good, all))
     }
 
     pub(super) fn repairs(&self, key: &str, now: u64) -> Vec<(String, u32, u32)> {
-        let Some(record) = self.tracks.get(key) else { return Vec::new() };
-        let late = |kind: &str| record.open.iter().filter(|(_, of, expires)| of == kind && *expires <= now).count();
-        let mut kinds: Vec<&String> = record.kinds.keys().chain(record.open.iter().map(|(_, kind, _)| kind)).collect();
+        let Some(record) = self.tracks.get(key) else {
+            return Vec::new();
+        };
+        let late = |kind: &str| {
+            record
+                .open
+                .iter()
+                .filter(|(_, of, expires)| of == kind && *expires <= now)
+                .count()
+        };
+        let mut kinds: Vec<&String> = record
+            .kinds
+            .keys()
+            .chain(record.open.iter().map(|(_, kind, _)| kind))
+            .collect();
         kinds.sort_unstable();
         kinds.dedup();
         let figures = |kind: &String| {
@@ -91,6 +151,10 @@ impl Engine {
             let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
             (kind.clone(), small(good), small(kept.len() + late))
         };
-        kinds.into_iter().map(figures).filter(|(.., tried)| *tried > 0).collect()
+        kinds
+            .into_iter()
+            .map(figures)
+            .filter(|(.., tried)| *tried > 0)
+            .collect()
     }
 }

@@ -20,7 +20,11 @@ impl Engine {
             return Answer::Refused { at_ms: now, because };
         }
         self.spend(ask, now, now, changes);
-        let used = ask.budgets.iter().map(|budget| self.used(ask, budget, now) + u64::from(ask.cost)).collect();
+        let used = ask
+            .budgets
+            .iter()
+            .map(|budget| self.used(ask, budget, now) + u64::from(ask.cost))
+            .collect();
         Answer::Granted { at_ms: now, used }
     }
 
@@ -42,7 +46,11 @@ impl Engine {
             }
         }
         self.over_budget(ask, now).or_else(|| {
-            let freezing = ask.budgets.iter().enumerate().filter(|(_, of)| of.freeze != Freeze::UntilWindowClears);
+            let freezing = ask
+                .budgets
+                .iter()
+                .enumerate()
+                .filter(|(_, of)| of.freeze != Freeze::UntilWindowClears);
             freezing.into_iter().find_map(|(budget, of)| {
                 let frost = self.frost(&freeze_key(ask, of), now)?.clone();
                 Some(Because::BudgetFrozen { budget, frost })
@@ -68,10 +76,16 @@ impl Engine {
             let freezes = budget.freeze != Freeze::UntilWindowClears;
             let wait_ms = match freezes.then(|| self.frost(&freeze_key(ask, budget), now)).flatten() {
                 Some(Frost { until_ms: None, .. }) => None,
-                Some(Frost { until_ms: Some(until), .. }) => Some(room.max(until - now)),
+                Some(Frost {
+                    until_ms: Some(until), ..
+                }) => Some(room.max(until - now)),
                 None => Some(room),
             };
-            Some(Because::OverBudget { budget: index, used, wait_ms })
+            Some(Because::OverBudget {
+                budget: index,
+                used,
+                wait_ms,
+            })
         })
     }
 
@@ -79,11 +93,25 @@ impl Engine {
     fn spend(&self, ask: &Ask, stamp: u64, now: u64, changes: &mut Vec<Change>) {
         for log in &ask.logs {
             let upto = now.saturating_sub(log.keep_ms);
-            if self.logs.get(&log.key).and_then(Log::oldest).is_some_and(|oldest| oldest <= upto) {
+            if self
+                .logs
+                .get(&log.key)
+                .and_then(Log::oldest)
+                .is_some_and(|oldest| oldest <= upto)
+            {
                 changes.push(Change::Newest { stamp: now });
-                changes.push(Change::Forget { log: log.key.clone(), upto });
+                changes.push(Change::Forget {
+                    log: log.key.clone(),
+                    upto,
+                });
             }
-            changes.push(Change::Spend { log: log.key.clone(), stamp, id: ask.id, cost: ask.cost, keep_ms: log.keep_ms });
+            changes.push(Change::Spend {
+                log: log.key.clone(),
+                stamp,
+                id: ask.id,
+                cost: ask.cost,
+                keep_ms: log.keep_ms,
+            });
         }
         for budget in &ask.budgets {
             let until_ms = match budget.freeze {
@@ -93,12 +121,20 @@ impl Engine {
             };
             if self.used(ask, budget, now) + u64::from(ask.cost) >= u64::from(budget.of) {
                 let key = freeze_key(ask, budget);
-                changes.push(Change::Freeze { key, frost: Frost::new(now, until_ms, String::new()) });
+                changes.push(Change::Freeze {
+                    key,
+                    frost: Frost::new(now, until_ms, String::new()),
+                });
             }
         }
         let expires = stamp.saturating_add(ask.lease_ms);
         self.expire_leases(ask, now, changes);
-        changes.push(Change::Open { id: ask.id, cooldown: ask.cooldown.clone(), expires, track: ask.track.clone() });
+        changes.push(Change::Open {
+            id: ask.id,
+            cooldown: ask.cooldown.clone(),
+            expires,
+            track: ask.track.clone(),
+        });
     }
 
     /// Units that were given elsewhere at `stamp`: no budget is asked, they have been spent.
@@ -110,13 +146,21 @@ impl Engine {
 
     pub(super) fn settle(&self, settlement: &Settlement, now: u64, changes: &mut Vec<Change>) {
         // A lease that is not open any more has been settled, or has outlived its time and counted as failed.
-        let Some(lease) = self.leases.get(&settlement.id) else { return };
+        let Some(lease) = self.leases.get(&settlement.id) else {
+            return;
+        };
         changes.push(Change::Close { id: settlement.id });
         let Some(track) = lease.track.clone() else { return };
         if lease.expires <= now {
             self.outcome(&track, lease.expires, settlement.id, false, changes);
         } else if settlement.outcome != Outcome::Abandoned {
-            self.outcome(&track, now, settlement.id, settlement.outcome == Outcome::Succeeded, changes);
+            self.outcome(
+                &track,
+                now,
+                settlement.id,
+                settlement.outcome == Outcome::Succeeded,
+                changes,
+            );
         }
     }
 
@@ -125,9 +169,16 @@ impl Engine {
         let budget = |budget: &BudgetAsk| {
             let log = self.logs.get(log_key(ask, budget));
             let wait = log.map_or(0, |log| log.wait(now, budget.per_ms, u64::from(budget.of), 1));
-            (self.used(ask, budget, now), wait, self.frost(&freeze_key(ask, budget), now).cloned())
+            (
+                self.used(ask, budget, now),
+                wait,
+                self.frost(&freeze_key(ask, budget), now).cloned(),
+            )
         };
-        let open = self.leases.values().filter(|lease| lease.cooldown == ask.cooldown && lease.expires > now);
+        let open = self
+            .leases
+            .values()
+            .filter(|lease| lease.cooldown == ask.cooldown && lease.expires > now);
         Answer::Seen(View {
             at_ms: now,
             frozen: self.frost(&ask.cooldown, now).cloned(),
@@ -139,24 +190,40 @@ impl Engine {
     /// Whether this decision has been written since `since`.
     fn is_given(&self, ask: &Ask, since: u64) -> bool {
         self.leases.contains_key(&ask.id)
-            || ask.logs.first().and_then(|log| self.logs.get(&log.key)).is_some_and(|log| log.has(ask.id, since))
+            || ask
+                .logs
+                .first()
+                .and_then(|log| self.logs.get(&log.key))
+                .is_some_and(|log| log.has(ask.id, since))
     }
 
     fn used(&self, ask: &Ask, budget: &BudgetAsk, now: u64) -> u64 {
-        self.logs.get(log_key(ask, budget)).map_or(0, |log| log.used(now, budget.per_ms))
+        self.logs
+            .get(log_key(ask, budget))
+            .map_or(0, |log| log.used(now, budget.per_ms))
     }
 
     fn frost(&self, key: &str, now: u64) -> Option<&Frost> {
-        self.freezes.get(key).filter(|frost| frost.until_ms.is_none_or(|until| until > now))
+        self.freezes
+            .get(key)
+            .filter(|frost| frost.until_ms.is_none_or(|until| until > now))
     }
 
     /// Leases of the same record that have outlived their time: failed, by the contract.
     fn expire_leases(&self, ask: &Ask, now: u64, changes: &mut Vec<Change>) {
         let Some(track) = &ask.track else { return };
-        let Some(record) = self.tracks.get(&key_of(track)) else { return };
-        let late: Vec<DecisionId> =
-            record.open.iter().filter(|(.., expires)| *expires <= now).map(|(id, ..)| *id).collect();
-        late.into_iter().for_each(|id| self.expire(id, changes));
+        let Some(record) = self.tracks.get(&key_of(track)) else {
+            return;
+        };
+        let late: Vec<DecisionId> = record
+            .open
+            .iter()
+            .filter(|(.., expires)| *expires <= now)
+            .map(|(id, ..)| *id)
+            .collect();
+        for id in late {
+            self.expire(id, changes);
+        }
     }
 
     pub(super) fn expire(&self, id: DecisionId, changes: &mut Vec<Change>) {

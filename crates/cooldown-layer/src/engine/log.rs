@@ -60,7 +60,11 @@ impl Log {
 
     /// Whether `id` is among the entries from `since` on.
     pub(super) fn has(&self, id: DecisionId, since: u64) -> bool {
-        self.entries.iter().rev().take_while(|entry| entry.stamp >= since).any(|entry| entry.id == id)
+        self.entries
+            .iter()
+            .rev()
+            .take_while(|entry| entry.stamp >= since)
+            .any(|entry| entry.id == id)
     }
 
     pub(super) fn oldest(&self) -> Option<u64> {
@@ -77,11 +81,14 @@ impl Log {
 
     /// The index of the first entry that is in the window which ends at `now`.
     fn first_alive(&self, now: u64, per: u64) -> usize {
-        self.entries.partition_point(|entry| entry.stamp.saturating_add(per) <= now)
+        self.entries
+            .partition_point(|entry| entry.stamp.saturating_add(per) <= now)
     }
 
     fn sum_before(&self, index: usize) -> u64 {
-        index.checked_sub(1).map_or(self.base, |before| self.entries[before].sum)
+        index
+            .checked_sub(1)
+            .map_or(self.base, |before| self.entries[before].sum)
     }
 }
 
@@ -100,7 +107,15 @@ mod tests {
     #[test]
     fn a_unit_is_free_again_exactly_one_window_after_it_was_given() {
         let log = log(&[(100, 1), (150, 2)]);
-        assert_eq!([log.used(150, 100), log.used(199, 100), log.used(200, 100), log.used(250, 100)], [3, 3, 2, 0]);
+        assert_eq!(
+            [
+                log.used(150, 100),
+                log.used(199, 100),
+                log.used(200, 100),
+                log.used(250, 100)
+            ],
+            [3, 3, 2, 0]
+        );
         assert_eq!(log.wait(150, 100, 3, 1), 50);
         assert_eq!(log.wait(150, 100, 3, 2), 100);
         assert_eq!(log.wait(200, 100, 3, 1), 0);

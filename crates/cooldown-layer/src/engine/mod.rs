@@ -5,6 +5,7 @@
 //! applying what it finds, so memory and file cannot disagree about what a change means.
 
 mod anomaly;
+mod change;
 mod decide;
 mod log;
 mod sweep;
@@ -12,6 +13,7 @@ mod sweep;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+pub(crate) use self::change::Change;
 use self::log::Log;
 use crate::id::DecisionId;
 use crate::store::{Answer, Frost, MOST_RECORDS, Operation, StoreError, StoreErrorKind, Track};
@@ -26,7 +28,10 @@ pub(crate) struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { keys: 100_000, entries: 1_000_000 }
+        Self {
+            keys: 100_000,
+            entries: 1_000_000,
+        }
     }
 }
 
@@ -74,29 +79,12 @@ struct Sightings {
     stamps: VecDeque<(u64, DecisionId)>,
 }
 
-/// One thing to write.
-#[derive(Debug, Clone)]
-pub(crate) enum Change {
-    Spend { log: String, stamp: u64, id: DecisionId, cost: u32, keep_ms: u64 },
-    Forget { log: String, upto: u64 },
-    Freeze { key: String, frost: Frost },
-    Melt { key: String },
-    Open { id: DecisionId, cooldown: Arc<str>, expires: u64, track: Option<Track> },
-    Close { id: DecisionId },
-    Outcome { track: Track, stamp: u64, id: DecisionId, succeeded: bool },
-    DropOutcome { track: String, kind: String, stamp: u64, id: DecisionId },
-    See { key: String, stamp: u64, id: DecisionId },
-    Unsee { key: String, stamp: u64, id: DecisionId },
-    FirstSeen { key: String, stamp: u64 },
-    Fix { key: String, stamp: u64, description: String },
-    Unfix { key: String },
-    /// Nothing but the newest stamp.
-    Newest { stamp: u64 },
-}
-
 impl Engine {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self { bounds, ..Self::default() }
+        Self {
+            bounds,
+            ..Self::default()
+        }
     }
 
     /// The newest stamp that was written.
@@ -116,7 +104,9 @@ impl Engine {
         let answer = match operation {
             Operation::Decide(ask) => self.decide(ask, now, changes),
             Operation::Settle(settlements) => {
-                settlements.iter().for_each(|settlement| self.settle(settlement, now, changes));
+                for settlement in settlements {
+                    self.settle(settlement, now, changes);
+                }
                 Answer::Done
             }
             Operation::Repay(owed) => {
@@ -130,12 +120,18 @@ impl Engine {
             Operation::Freeze { cooldown, reason } => {
                 let since_ms = self.freezes.get(&**cooldown).map_or(now, |frost| frost.since_ms);
                 let frost = Frost::new(since_ms, None, reason.as_str());
-                changes.push(Change::Freeze { key: cooldown.to_string(), frost });
+                changes.push(Change::Freeze {
+                    key: cooldown.to_string(),
+                    frost,
+                });
                 Answer::Done
             }
             Operation::Thaw { cooldown } => {
                 let budgets = format!("{cooldown}:");
-                let ours = self.freezes.keys().filter(|key| **key == **cooldown || key.starts_with(&budgets));
+                let ours = self
+                    .freezes
+                    .keys()
+                    .filter(|key| **key == **cooldown || key.starts_with(&budgets));
                 changes.extend(ours.map(|key| Change::Melt { key: key.clone() }));
                 Answer::Done
             }
@@ -149,9 +145,17 @@ impl Engine {
                 Answer::Done
             }
             Operation::Repairs { space, key } => Answer::Repairs(self.repairs(&format!("{space}:{key}"), now)),
-            Operation::Fixed { ledger, key, description } => {
+            Operation::Fixed {
+                ledger,
+                key,
+                description,
+            } => {
                 let key = format!("{ledger}:{key}");
-                changes.push(Change::Fix { key, stamp: now, description: description.clone() });
+                changes.push(Change::Fix {
+                    key,
+                    stamp: now,
+                    description: description.clone(),
+                });
                 Answer::Done
             }
         };
@@ -189,7 +193,12 @@ impl Engine {
     }
 
     fn keys(&self) -> usize {
-        self.logs.len() + self.freezes.len() + self.leases.len() + self.tracks.len() + self.sightings.len() + self.fixes.len()
+        self.logs.len()
+            + self.freezes.len()
+            + self.leases.len()
+            + self.tracks.len()
+            + self.sightings.len()
+            + self.fixes.len()
     }
 
     fn is_full(&self) -> bool {
@@ -202,107 +211,6 @@ impl Engine {
             Change::Spend { .. } | Change::See { .. } | Change::Open { .. } => true,
             Change::Fix { key, .. } => !self.fixes.contains_key(key),
             _ => false,
-        }
-    }
-
-    /// Makes one change.
-    pub(crate) fn apply(&mut self, change: Change) {
-        self.writes = self.writes.saturating_add(1);
-        match change {
-            Change::Spend { log, stamp, id, cost, keep_ms } => {
-                self.newest = self.newest.max(stamp);
-                self.entries += 1;
-                let log = self.logs.entry(log).or_default();
-                log.keep_ms = log.keep_ms.max(keep_ms);
-                log.add(stamp, id, u64::from(cost));
-            }
-            Change::Forget { log: key, upto } => {
-                if let Some(log) = self.logs.get_mut(&key) {
-                    self.entries -= log.forget(upto);
-                    if log.is_empty() {
-                        self.logs.remove(&key);
-                    }
-                }
-            }
-            Change::Freeze { key, frost } => {
-                self.newest = self.newest.max(frost.since_ms);
-                self.freezes.insert(key, frost);
-            }
-            Change::Melt { key } => {
-                self.freezes.remove(&key);
-            }
-            Change::Open { id, cooldown, expires, track } => {
-                if let Some(track) = &track {
-                    let record = self.tracks.entry(key_of(track)).or_default();
-                    record.open.push((id, track.kind.clone(), expires));
-                }
-                self.leases.insert(id, Lease { cooldown, expires, track });
-            }
-            Change::Close { id } => {
-                if let Some(track) = self.leases.remove(&id).and_then(|lease| lease.track)
-                    && let Some(record) = self.tracks.get_mut(&key_of(&track))
-                {
-                    record.open.retain(|(open, ..)| *open != id);
-                    self.drop_idle_track(&key_of(&track));
-                }
-            }
-            Change::Outcome { track, stamp, id, succeeded } => {
-                self.newest = self.newest.max(stamp);
-                self.entries += 1;
-                let record = self.tracks.entry(key_of(&track)).or_default();
-                let outcomes = record.kinds.entry(track.kind).or_default();
-                let index = outcomes.partition_point(|(known, ..)| *known <= stamp);
-                outcomes.insert(index, (stamp, id, succeeded));
-            }
-            Change::DropOutcome { track, kind, stamp, id } => {
-                if let Some(record) = self.tracks.get_mut(&track)
-                    && let Some(outcomes) = record.kinds.get_mut(&kind)
-                {
-                    let before = outcomes.len();
-                    outcomes.retain(|(s, i, _)| (*s, *i) != (stamp, id));
-                    self.entries -= before - outcomes.len();
-                    if outcomes.is_empty() {
-                        record.kinds.remove(&kind);
-                    }
-                    self.drop_idle_track(&track);
-                }
-            }
-            Change::See { key, stamp, id } => {
-                self.newest = self.newest.max(stamp);
-                self.entries += 1;
-                let sightings = self.sightings.entry(key).or_default();
-                let index = sightings.stamps.partition_point(|(known, _)| *known <= stamp);
-                sightings.stamps.insert(index, (stamp, id));
-            }
-            Change::Unsee { key, stamp, id } => {
-                if let Some(sightings) = self.sightings.get_mut(&key) {
-                    let before = sightings.stamps.len();
-                    if sightings.stamps.front() == Some(&(stamp, id)) {
-                        sightings.stamps.pop_front(); // nearly always: the oldest go first
-                    } else {
-                        sightings.stamps.retain(|known| *known != (stamp, id));
-                    }
-                    self.entries -= before - sightings.stamps.len();
-                    if sightings.stamps.is_empty() {
-                        self.sightings.remove(&key);
-                    }
-                }
-            }
-            Change::FirstSeen { key, stamp } => self.sightings.entry(key).or_default().first = stamp,
-            Change::Fix { key, stamp, description } => {
-                self.newest = self.newest.max(stamp);
-                self.fixes.insert(key, (stamp, description));
-            }
-            Change::Unfix { key } => {
-                self.fixes.remove(&key);
-            }
-            Change::Newest { stamp } => self.newest = self.newest.max(stamp),
-        }
-    }
-
-    fn drop_idle_track(&mut self, key: &str) {
-        if self.tracks.get(key).is_some_and(|record| record.kinds.is_empty() && record.open.is_empty()) {
-            self.tracks.remove(key);
         }
     }
 }

@@ -23,7 +23,9 @@ impl Engine {
         late.for_each(|(id, _)| self.expire(*id, changes));
         for (track, record) in &self.tracks {
             for (kind, outcomes) in &record.kinds {
-                let old = outcomes.iter().take_while(|(stamp, ..)| stamp.saturating_add(KEEP_MS) <= now);
+                let old = outcomes
+                    .iter()
+                    .take_while(|(stamp, ..)| stamp.saturating_add(KEEP_MS) <= now);
                 changes.extend(old.map(|(stamp, id, _)| Change::DropOutcome {
                     track: track.clone(),
                     kind: kind.clone(),
@@ -33,8 +35,15 @@ impl Engine {
             }
         }
         for (key, sightings) in &self.sightings {
-            let old = sightings.stamps.iter().take_while(|(stamp, _)| stamp.saturating_add(KEEP_MS) <= now);
-            changes.extend(old.map(|(stamp, id)| Change::Unsee { key: key.clone(), stamp: *stamp, id: *id }));
+            let old = sightings
+                .stamps
+                .iter()
+                .take_while(|(stamp, _)| stamp.saturating_add(KEEP_MS) <= now);
+            changes.extend(old.map(|(stamp, id)| Change::Unsee {
+                key: key.clone(),
+                stamp: *stamp,
+                id: *id,
+            }));
         }
         for (key, (at, _)) in &self.fixes {
             if at.saturating_add(FIX_MS) <= now {

@@ -29,7 +29,10 @@ impl Desk {
     pub(super) fn open(path: &Path, clock: &dyn WallClock) -> Result<Self, StoreError> {
         let mut open = Open::read(path)?;
         open.tidy(clock).map_err(|error| said(path, error))?;
-        let mut desk = Self { path: path.to_owned(), open: Some(open) };
+        let mut desk = Self {
+            path: path.to_owned(),
+            open: Some(open),
+        };
         if std::fs::metadata(path).is_ok_and(|file| file.len() > WORTH_COMPACTING) {
             desk.compact()?;
         }
@@ -74,10 +77,17 @@ impl Open {
     fn read(path: &Path) -> Result<Self, StoreError> {
         let file = open(path)?;
         let mut engine = Engine::new(Bounds::default());
-        let read = catch_unwind(AssertUnwindSafe(|| rows::read(&file, &mut |change| engine.apply(change))));
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            rows::read(&file, &mut |change| engine.apply(change))
+        }));
         match read {
             Ok(read) => read.map_err(|error| said(path, error))?,
-            Err(_) => return Err(StoreError::new(StoreErrorKind::Damaged, format!("{} is damaged", path.display()))),
+            Err(_) => {
+                return Err(StoreError::new(
+                    StoreErrorKind::Damaged,
+                    format!("{} is damaged", path.display()),
+                ));
+            }
         }
         Ok(Self { file, engine })
     }

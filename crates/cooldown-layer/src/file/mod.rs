@@ -86,7 +86,11 @@ impl FileStore {
     pub fn open_with_clock(path: impl AsRef<Path>, clock: impl WallClock) -> Result<Self, StoreError> {
         let clock: Arc<dyn WallClock> = Arc::new(clock);
         let desk = Mutex::new(Desk::open(path.as_ref(), &*clock)?);
-        Ok(Self(Arc::new(Shared { desk, waiting: Mutex::default(), clock })))
+        Ok(Self(Arc::new(Shared {
+            desk,
+            waiting: Mutex::default(),
+            clock,
+        })))
     }
 
     /// Makes the file as small as it can be; says whether there was anything to gain. Blocks.
@@ -121,7 +125,9 @@ struct Worker(Weak<Shared>);
 
 impl Worker {
     fn run(mut self) {
-        let Some(shared) = std::mem::take(&mut self.0).upgrade() else { return };
+        let Some(shared) = std::mem::take(&mut self.0).upgrade() else {
+            return;
+        };
         let replies = shared.work();
         // Before anybody hears: who drops the last store after an answer finds the file closed.
         drop(shared);
@@ -161,7 +167,10 @@ impl Store for FileStore {
                 drop(tokio::task::spawn_blocking(move || worker.run()));
             }
             answer.await.unwrap_or_else(|_| {
-                Err(StoreError::new(StoreErrorKind::Unreachable, "the runtime ended before the file was written"))
+                Err(StoreError::new(
+                    StoreErrorKind::Unreachable,
+                    "the runtime ended before the file was written",
+                ))
             })
         })
     }

@@ -24,16 +24,28 @@ pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
     let opened = catch_unwind(move || builder().set_check_integrity_on_open(true).open(owned));
     let file = match opened {
         Ok(opened) => opened.map_err(|error| said(path, error.into()))?,
-        Err(_) => return Err(StoreError::new(StoreErrorKind::Damaged, format!("{} is damaged", path.display()))),
+        Err(_) => {
+            return Err(StoreError::new(
+                StoreErrorKind::Damaged,
+                format!("{} is damaged", path.display()),
+            ));
+        }
     };
     match rows::format(&file).map_err(|error| said(path, error))? {
         Some(rows::FORMAT) => Ok(file),
         Some(other) => {
-            let what = format!("{} has format {other}; this version reads {}", path.display(), rows::FORMAT);
+            let what = format!(
+                "{} has format {other}; this version reads {}",
+                path.display(),
+                rows::FORMAT
+            );
             Err(StoreError::new(StoreErrorKind::Foreign, what))
         }
         None => {
-            let what = format!("{} is a database of something else; choose another path", path.display());
+            let what = format!(
+                "{} is a database of something else; choose another path",
+                path.display()
+            );
             Err(StoreError::new(StoreErrorKind::Foreign, what))
         }
     }
@@ -74,7 +86,10 @@ fn draft(path: &Path) -> PathBuf {
 
 /// The name has to be on the disk as well as the file.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     match fs::File::open(folder) {
         Ok(mut folder) => folder.flush().and_then(|()| folder.sync_all()),
         // Where folders cannot be opened they need no sync either.
@@ -87,21 +102,26 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 pub(super) fn said(path: &Path, error: Error) -> StoreError {
     let path = path.display();
     let (kind, what) = match &error {
-        Error::DatabaseAlreadyOpen | Error::LockProtocolMismatch => {
-            (StoreErrorKind::InUse, format!("{path} is in use by another process; a file serves one at a time"))
-        }
-        Error::UpgradeRequired(version) => {
-            (StoreErrorKind::Foreign, format!("{path} has the file format {version}, which this version does not read"))
-        }
-        Error::Io(io) if io.kind() == io::ErrorKind::InvalidData => {
-            (StoreErrorKind::Foreign, format!("{path} is empty or no file of this store; choose another path, or remove it"))
-        }
-        Error::Corrupted(_) | Error::TableTypeMismatch { .. } | Error::TypeDefinitionChanged { .. } => {
-            (StoreErrorKind::Damaged, format!("{path} is damaged; restore it, or remove it once the longest window is over"))
-        }
-        Error::Io(io) if io.kind() == io::ErrorKind::UnexpectedEof => {
-            (StoreErrorKind::Damaged, format!("{path} is cut short; restore it, or remove it once the longest window is over"))
-        }
+        Error::DatabaseAlreadyOpen | Error::LockProtocolMismatch => (
+            StoreErrorKind::InUse,
+            format!("{path} is in use by another process; a file serves one at a time"),
+        ),
+        Error::UpgradeRequired(version) => (
+            StoreErrorKind::Foreign,
+            format!("{path} has the file format {version}, which this version does not read"),
+        ),
+        Error::Io(io) if io.kind() == io::ErrorKind::InvalidData => (
+            StoreErrorKind::Foreign,
+            format!("{path} is empty or no file of this store; choose another path, or remove it"),
+        ),
+        Error::Corrupted(_) | Error::TableTypeMismatch { .. } | Error::TypeDefinitionChanged { .. } => (
+            StoreErrorKind::Damaged,
+            format!("{path} is damaged; restore it, or remove it once the longest window is over"),
+        ),
+        Error::Io(io) if io.kind() == io::ErrorKind::UnexpectedEof => (
+            StoreErrorKind::Damaged,
+            format!("{path} is cut short; restore it, or remove it once the longest window is over"),
+        ),
         _ => (StoreErrorKind::Io, format!("{path} cannot be read or written")),
     };
     StoreError::new(kind, what).because(error)

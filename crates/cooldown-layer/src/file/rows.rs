@@ -32,7 +32,9 @@ pub(super) fn format(file: &Database) -> Result<Option<u64>, Error> {
     let read = file.begin_read()?;
     match read.open_table(META) {
         Ok(meta) => Ok(meta.get("format")?.map(|format| format.value())),
-        Err(TableError::TableDoesNotExist(_) | TableError::TableTypeMismatch { .. } | TableError::TableIsMultimap(_)) => Ok(None),
+        Err(
+            TableError::TableDoesNotExist(_) | TableError::TableTypeMismatch { .. } | TableError::TableIsMultimap(_),
+        ) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -78,25 +80,45 @@ impl<'a> Writer<'a> {
 
     pub(super) fn write(&mut self, change: &Change) -> Result<(), Error> {
         match change {
-            Change::Spend { log, stamp, id, cost, keep_ms } => {
+            Change::Spend {
+                log,
+                stamp,
+                id,
+                cost,
+                keep_ms,
+            } => {
                 self.spent.insert((&**log, *stamp, id.as_u128()), (*cost, *keep_ms))?;
             }
             Change::Forget { log, upto } => {
-                self.spent.retain_in((&**log, 0, 0)..=(&**log, *upto, u128::MAX), |_, _| false)?;
+                self.spent
+                    .retain_in((&**log, 0, 0)..=(&**log, *upto, u128::MAX), |_, _| false)?;
             }
             Change::Freeze { key, frost } => {
-                self.freezes.insert(&**key, (frost.since_ms, frost.until_ms, &*frost.reason))?;
+                self.freezes
+                    .insert(&**key, (frost.since_ms, frost.until_ms, &*frost.reason))?;
             }
             Change::Melt { key } => drop(self.freezes.remove(&**key)?),
-            Change::Open { id, cooldown, expires, track } => {
+            Change::Open {
+                id,
+                cooldown,
+                expires,
+                track,
+            } => {
                 let key = track.as_ref().map(|track| track.key.to_string()).unwrap_or_default();
                 let (space, kind) = track.as_ref().map_or(("", ""), |track| (&*track.space, &*track.kind));
-                self.leases.insert(id.as_u128(), (&**cooldown, *expires, space, &*key, kind))?;
+                self.leases
+                    .insert(id.as_u128(), (&**cooldown, *expires, space, &*key, kind))?;
             }
             Change::Close { id } => drop(self.leases.remove(id.as_u128())?),
-            Change::Outcome { track, stamp, id, succeeded } => {
+            Change::Outcome {
+                track,
+                stamp,
+                id,
+                succeeded,
+            } => {
                 let record = format!("{}:{}", track.space, track.key);
-                self.outcomes.insert((&*record, &*track.kind, *stamp, id.as_u128()), *succeeded)?;
+                self.outcomes
+                    .insert((&*record, &*track.kind, *stamp, id.as_u128()), *succeeded)?;
             }
             Change::DropOutcome { track, kind, stamp, id } => {
                 drop(self.outcomes.remove((&**track, &**kind, *stamp, id.as_u128()))?);
@@ -104,7 +126,11 @@ impl<'a> Writer<'a> {
             Change::See { key, stamp, id } => drop(self.seen.insert((&**key, *stamp, id.as_u128()), ())?),
             Change::Unsee { key, stamp, id } => drop(self.seen.remove((&**key, *stamp, id.as_u128()))?),
             Change::FirstSeen { key, stamp } => drop(self.first.insert(&**key, *stamp)?),
-            Change::Fix { key, stamp, description } => drop(self.fixes.insert(&**key, (*stamp, &**description))?),
+            Change::Fix {
+                key,
+                stamp,
+                description,
+            } => drop(self.fixes.insert(&**key, (*stamp, &**description))?),
             Change::Unfix { key } => drop(self.fixes.remove(&**key)?),
             Change::Newest { stamp } => drop(self.meta.insert("newest", *stamp)?),
         }
@@ -121,43 +147,77 @@ pub(super) fn read(file: &Database, apply: &mut dyn FnMut(Change)) -> Result<(),
     for row in read.open_table(SPENT)?.iter()? {
         let (key, value) = row?;
         let ((log, stamp, id), (cost, keep_ms)) = (key.value(), value.value());
-        apply(Change::Spend { log: log.to_owned(), stamp, id: DecisionId::from_u128(id), cost, keep_ms });
+        apply(Change::Spend {
+            log: log.to_owned(),
+            stamp,
+            id: DecisionId::from_u128(id),
+            cost,
+            keep_ms,
+        });
     }
     for row in read.open_table(FREEZES)?.iter()? {
         let (key, value) = row?;
         let (since, until, reason) = value.value();
-        apply(Change::Freeze { key: key.value().to_owned(), frost: Frost::new(since, until, reason) });
+        apply(Change::Freeze {
+            key: key.value().to_owned(),
+            frost: Frost::new(since, until, reason),
+        });
     }
     for row in read.open_table(LEASES)?.iter()? {
         let (id, value) = row?;
         let (cooldown, expires, space, key, kind) = value.value();
-        let track = (!space.is_empty()).then(|| Ok::<_, Error>(Track::new(space, anomaly(key)?, kind))).transpose()?;
-        apply(Change::Open { id: DecisionId::from_u128(id.value()), cooldown: cooldown.into(), expires, track });
+        let track = (!space.is_empty())
+            .then(|| Ok::<_, Error>(Track::new(space, anomaly(key)?, kind)))
+            .transpose()?;
+        apply(Change::Open {
+            id: DecisionId::from_u128(id.value()),
+            cooldown: cooldown.into(),
+            expires,
+            track,
+        });
     }
     for row in read.open_table(OUTCOMES)?.iter()? {
         let (key, value) = row?;
         let (record, kind, stamp, id) = key.value();
-        let (space, key) = record.split_once(':').ok_or_else(|| nonsense("a record without an anomaly"))?;
+        let (space, key) = record
+            .split_once(':')
+            .ok_or_else(|| nonsense("a record without an anomaly"))?;
         let (track, id) = (Track::new(space, anomaly(key)?, kind), DecisionId::from_u128(id));
-        apply(Change::Outcome { track, stamp, id, succeeded: value.value() });
+        apply(Change::Outcome {
+            track,
+            stamp,
+            id,
+            succeeded: value.value(),
+        });
     }
     let first = read.open_table(FIRST)?;
     let mut last: Option<String> = None;
     for row in read.open_table(SEEN)?.iter()? {
         let (key, _) = row?;
         let (key, stamp, id) = key.value();
-        apply(Change::See { key: key.to_owned(), stamp, id: DecisionId::from_u128(id) });
+        apply(Change::See {
+            key: key.to_owned(),
+            stamp,
+            id: DecisionId::from_u128(id),
+        });
         // The rows of one anomaly stand together, the oldest first.
         if last.as_deref() != Some(key) {
             let stamp = first.get(key)?.map_or(stamp, |first| first.value());
-            apply(Change::FirstSeen { key: key.to_owned(), stamp });
+            apply(Change::FirstSeen {
+                key: key.to_owned(),
+                stamp,
+            });
             last = Some(key.to_owned());
         }
     }
     for row in read.open_table(FIXES)?.iter()? {
         let (key, value) = row?;
         let (stamp, description) = value.value();
-        apply(Change::Fix { key: key.value().to_owned(), stamp, description: description.to_owned() });
+        apply(Change::Fix {
+            key: key.value().to_owned(),
+            stamp,
+            description: description.to_owned(),
+        });
     }
     Ok(())
 }

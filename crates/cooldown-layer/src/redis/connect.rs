@@ -36,16 +36,25 @@ impl Link {
         let config = |what: String| StoreError::new(StoreErrorKind::Config, what);
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
         if !matches!(scheme, "redis" | "rediss" | "valkey" | "valkeys") {
-            return Err(config("the URL names no server; allowed: redis://HOST:PORT/DB, rediss://HOST:PORT/DB".to_owned()));
+            return Err(config(
+                "the URL names no server; allowed: redis://HOST:PORT/DB, rediss://HOST:PORT/DB".to_owned(),
+            ));
         }
         if matches!(scheme, "rediss" | "valkeys") && !cfg!(feature = "redis-tls") {
-            return Err(config("rediss: needs the feature `redis-tls` of cooldown-layer".to_owned()));
+            return Err(config(
+                "rediss: needs the feature `redis-tls` of cooldown-layer".to_owned(),
+            ));
         }
-        let seed = url.into_connection_info().map_err(|error| config(format!("the URL names no server: {error}")))?;
+        let seed = url
+            .into_connection_info()
+            .map_err(|error| config(format!("the URL names no server: {error}")))?;
         let settings = seed.tcp_settings().clone().set_nodelay(true);
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         let settings = settings.set_user_timeout(UNACKNOWLEDGED);
-        Ok(Self { seed: seed.set_tcp_settings(settings), state: Mutex::default() })
+        Ok(Self {
+            seed: seed.set_tcp_settings(settings),
+            state: Mutex::default(),
+        })
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -60,9 +69,14 @@ impl Link {
         let mut info = self.seed.clone();
         if let Some((host, port)) = state.moved.clone() {
             let address = match info.addr() {
-                ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-                    ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-                }
+                ConnectionAddr::TcpTls {
+                    insecure, tls_params, ..
+                } => ConnectionAddr::TcpTls {
+                    host,
+                    port,
+                    insecure: *insecure,
+                    tls_params: tls_params.clone(),
+                },
                 _ => ConnectionAddr::Tcp(host, port),
             };
             info = info.set_addr(address);
@@ -80,7 +94,11 @@ impl Link {
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         let sent = match self.manager() {
-            Ok(mut manager) => manager.send_packed_command(&redis::cmd("PING")).await.and_then(redis::Value::extract_error).map(drop),
+            Ok(mut manager) => manager
+                .send_packed_command(&redis::cmd("PING"))
+                .await
+                .and_then(redis::Value::extract_error)
+                .map(drop),
             Err(error) => Err(error),
         };
         sent.map_err(|error| {
@@ -105,12 +123,17 @@ impl Link {
     async fn send(&self, call: &Call<'_>) -> Result<Reply, RedisError> {
         let mut manager = self.manager()?;
         // What the server itself refuses comes as a value.
-        let sent = manager.send_packed_command(&call.by_hash()).await.and_then(redis::Value::extract_error);
+        let sent = manager
+            .send_packed_command(&call.by_hash())
+            .await
+            .and_then(redis::Value::extract_error);
         match sent {
             // The server was restarted, or somebody flushed its scripts: this brings the text along.
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                manager.send_packed_command(&call.by_text()).await.and_then(redis::Value::extract_error).map(Reply)
-            }
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => manager
+                .send_packed_command(&call.by_text())
+                .await
+                .and_then(redis::Value::extract_error)
+                .map(Reply),
             other => other.map(Reply),
         }
     }
@@ -119,7 +142,9 @@ impl Link {
     fn heed(&self, error: &RedisError) -> bool {
         let mut state = self.state();
         if let (ErrorKind::Server(ServerErrorKind::Moved), Some((address, _))) = (error.kind(), error.redirect_node()) {
-            let Some((host, port)) = address.rsplit_once(':') else { return false };
+            let Some((host, port)) = address.rsplit_once(':') else {
+                return false;
+            };
             let Ok(port) = port.parse() else { return false };
             state.moved = Some((host.trim_matches(['[', ']']).to_owned(), port));
             state.manager = None;

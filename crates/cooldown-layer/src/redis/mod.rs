@@ -94,7 +94,11 @@ impl RedisStoreBuilder {
         let invalid = |error: InvalidCooldown| StoreError::new(StoreErrorKind::Config, error.to_string());
         crate::policy::check_name("prefix", &self.prefix).map_err(invalid)?;
         if self.deadline < Duration::from_millis(1) || self.deadline > Duration::from_secs(60) {
-            return Err(invalid(InvalidCooldown::new("deadline", format!("{:?}", self.deadline), "1 ms to 1 min")));
+            return Err(invalid(InvalidCooldown::new(
+                "deadline",
+                format!("{:?}", self.deadline),
+                "1 ms to 1 min",
+            )));
         }
         Ok(RedisStore(Arc::new(Shared {
             link: Link::to(&self.url)?,
@@ -109,7 +113,9 @@ impl RedisStoreBuilder {
 impl fmt::Debug for RedisStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the URL: it may hold a password.
-        f.debug_struct("RedisStoreBuilder").field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("RedisStoreBuilder")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,7 +132,12 @@ impl RedisStore {
     #[must_use]
     pub fn builder(url: impl Into<String>) -> RedisStoreBuilder {
         let prefix = "fusebox".to_owned();
-        RedisStoreBuilder { url: url.into(), prefix, deadline: Duration::from_millis(250), clock: None }
+        RedisStoreBuilder {
+            url: url.into(),
+            prefix,
+            deadline: Duration::from_millis(250),
+            clock: None,
+        }
     }
 
     /// Asks the server whether it is there and lets us in; for a start that should fail early.
@@ -140,7 +151,10 @@ impl RedisStore {
     async fn limited<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         // Waits for a reconnect stand outside the client's own timeouts, so there is one round everything.
         within(self.0.deadline, call).await.unwrap_or_else(|| {
-            let what = format!("no answer from the server in {:?}; the operation may have been done", self.0.deadline);
+            let what = format!(
+                "no answer from the server in {:?}; the operation may have been done",
+                self.0.deadline
+            );
             Err(StoreError::new(StoreErrorKind::TimedOut, what))
         })
     }
@@ -150,12 +164,13 @@ impl RedisStore {
     }
 
     async fn operate(&self, operation: &Operation) -> Result<Answer, StoreError> {
-        let now = self.0.clock.as_ref().map(|clock| clock.now_ms());
+        let now = self.0.clock.as_ref().map(WallClock::now_ms);
         if let Operation::Repay(owed) = operation {
             // One after the other: this happens once after an outage, for as many units as a budget gives.
             for owed in owed {
                 if let Operation::Decide(ask) = &*owed.ask {
-                    self.call(&self.0.scripts.give(&self.0.prefix, ask, now, owed.age_ms)).await?;
+                    self.call(&self.0.scripts.give(&self.0.prefix, ask, now, owed.age_ms))
+                        .await?;
                 }
             }
             return Ok(Answer::Done);
@@ -181,6 +196,8 @@ impl Store for RedisStore {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStore").field("prefix", &self.0.prefix).finish_non_exhaustive()
+        f.debug_struct("RedisStore")
+            .field("prefix", &self.0.prefix)
+            .finish_non_exhaustive()
     }
 }

@@ -45,31 +45,55 @@ pub(super) fn answer(reply: &Reply) -> Result<Answer, StoreError> {
 }
 
 fn read(reply: &Reply) -> Option<Answer> {
-    let refused = |because| Some(Answer::Refused { at_ms: reply.number(1)?, because });
+    let refused = |because| {
+        Some(Answer::Refused {
+            at_ms: reply.number(1)?,
+            because,
+        })
+    };
     match reply.text(0)?.as_str() {
         "done" => Some(Answer::Done),
         "granted" => {
-            let used = (2..reply.items().len()).map(|index| reply.number(index)).collect::<Option<_>>()?;
-            Some(Answer::Granted { at_ms: reply.number(1)?, used })
+            let used = (2..reply.items().len())
+                .map(|index| reply.number(index))
+                .collect::<Option<_>>()?;
+            Some(Answer::Granted {
+                at_ms: reply.number(1)?,
+                used,
+            })
         }
         "frozen" => refused(Because::Frozen(Frost::new(reply.number(2)?, None, reply.text(3)?))),
-        "person" => refused(Because::Person { last_24h: reply.number(2)? }),
-        "futile" => refused(Because::Futile { succeeded: reply.small(2)?, tried: reply.small(3)? }),
-        "over" => {
-            refused(Because::OverBudget { budget: reply.index(2)?, used: reply.number(3)?, wait_ms: reply.number(4) })
-        }
+        "person" => refused(Because::Person {
+            last_24h: reply.number(2)?,
+        }),
+        "futile" => refused(Because::Futile {
+            succeeded: reply.small(2)?,
+            tried: reply.small(3)?,
+        }),
+        "over" => refused(Because::OverBudget {
+            budget: reply.index(2)?,
+            used: reply.number(3)?,
+            wait_ms: reply.number(4),
+        }),
         "cold" => {
             let frost = Frost::new(reply.number(3)?, reply.number(4), "");
-            refused(Because::BudgetFrozen { budget: reply.index(2)?, frost })
+            refused(Because::BudgetFrozen {
+                budget: reply.index(2)?,
+                frost,
+            })
         }
         "seen" => {
             let budget = |at: usize| {
-                let frost = reply.number(at + 2).map(|since| Frost::new(since, reply.number(at + 3), ""));
+                let frost = reply
+                    .number(at + 2)
+                    .map(|since| Frost::new(since, reply.number(at + 3), ""));
                 Some((reply.number(at)?, reply.number(at + 1)?, frost))
             };
             Some(Answer::Seen(View {
                 at_ms: reply.number(1)?,
-                frozen: reply.number(2).map(|since| Frost::new(since, None, reply.text(3).unwrap_or_default())),
+                frozen: reply
+                    .number(2)
+                    .map(|since| Frost::new(since, None, reply.text(3).unwrap_or_default())),
                 open_leases: reply.number(4)?,
                 budgets: (5..reply.items().len()).step_by(4).map(budget).collect::<Option<_>>()?,
             }))
@@ -82,7 +106,9 @@ fn read(reply: &Reply) -> Option<Answer> {
         })),
         "repairs" => {
             let kind = |at: usize| Some((reply.text(at)?, reply.small(at + 1)?, reply.small(at + 2)?));
-            Some(Answer::Repairs((1..reply.items().len()).step_by(3).map(kind).collect::<Option<_>>()?))
+            Some(Answer::Repairs(
+                (1..reply.items().len()).step_by(3).map(kind).collect::<Option<_>>()?,
+            ))
         }
         _ => None,
     }
@@ -111,7 +137,9 @@ fn kind(error: &RedisError) -> StoreErrorKind {
         ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => return StoreErrorKind::Denied,
         ErrorKind::Server(ServerErrorKind::BusyLoading) => return StoreErrorKind::Loading,
         ErrorKind::Server(ServerErrorKind::ReadOnly) => return StoreErrorKind::ReadOnly,
-        ErrorKind::Server(ServerErrorKind::MasterDown | ServerErrorKind::ClusterDown) => return StoreErrorKind::Unreachable,
+        ErrorKind::Server(ServerErrorKind::MasterDown | ServerErrorKind::ClusterDown) => {
+            return StoreErrorKind::Unreachable;
+        }
         ErrorKind::InvalidClientConfig => return StoreErrorKind::Config,
         _ => {}
     }
@@ -130,5 +158,8 @@ fn kind(error: &RedisError) -> StoreErrorKind {
 
 /// Whether the error came out of a script, over a connection that is sound.
 pub(super) fn is_of_a_script(error: &RedisError) -> bool {
-    matches!(kind(error), StoreErrorKind::WrongType | StoreErrorKind::OutOfMemory | StoreErrorKind::ReadOnly)
+    matches!(
+        kind(error),
+        StoreErrorKind::WrongType | StoreErrorKind::OutOfMemory | StoreErrorKind::ReadOnly
+    )
 }

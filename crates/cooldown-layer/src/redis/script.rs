@@ -19,7 +19,10 @@ struct Text {
 
 impl Text {
     fn new(text: &'static str) -> Self {
-        Self { text, hash: Script::new(text).get_hash().to_owned() }
+        Self {
+            text,
+            hash: Script::new(text).get_hash().to_owned(),
+        }
     }
 }
 
@@ -69,8 +72,17 @@ impl Scripts {
         let time = now.map(|now| now.to_string()).unwrap_or_default();
         let anomaly = |ledger: &str, key: &dyn std::fmt::Display, mode: &str, text: String| Call {
             script: &self.anomaly,
-            keys: vec![format!("{prefix}:seen:{ledger}:{key}"), format!("{prefix}:notes:{ledger}:{key}")],
-            args: vec![time.clone(), mode.to_owned(), text, MOST_RECORDS.to_string(), FIX_MS.to_string()],
+            keys: vec![
+                format!("{prefix}:seen:{ledger}:{key}"),
+                format!("{prefix}:notes:{ledger}:{key}"),
+            ],
+            args: vec![
+                time.clone(),
+                mode.to_owned(),
+                text,
+                MOST_RECORDS.to_string(),
+                FIX_MS.to_string(),
+            ],
         };
         let frost = |cooldown: &str, mode: &str, reason: &str| Call {
             script: &self.frost,
@@ -87,11 +99,20 @@ impl Scripts {
             Operation::Thaw { cooldown } => frost(cooldown, "thaw", ""),
             Operation::Record { id, ledger, key } => anomaly(ledger, key, "record", id.to_string()),
             Operation::Frequency { ledger, key } => anomaly(ledger, key, "read", String::new()),
-            Operation::Fixed { ledger, key, description } => anomaly(ledger, key, "fix", description.clone()),
+            Operation::Fixed {
+                ledger,
+                key,
+                description,
+            } => anomaly(ledger, key, "fix", description.clone()),
             Operation::Repaired { id, track, succeeded } => Call {
                 script: &self.repairs,
                 keys: vec![record(prefix, track)],
-                args: vec![time, id.to_string(), track.kind.clone(), if *succeeded { "s" } else { "f" }.to_owned()],
+                args: vec![
+                    time,
+                    id.to_string(),
+                    track.kind.clone(),
+                    if *succeeded { "s" } else { "f" }.to_owned(),
+                ],
             },
             Operation::Repairs { space, key } => Call {
                 script: &self.repairs,
@@ -121,9 +142,14 @@ impl Scripts {
         ];
         keys.extend(ask.logs.iter().map(|log| format!("{prefix}:log:{}", log.key)));
         keys.extend(ask.budgets.iter().map(|budget| {
-            format!("{prefix}:cold:{}|{}/{}", ask.logs[budget.log].key, budget.of, budget.per_ms)
+            format!(
+                "{prefix}:cold:{}|{}/{}",
+                ask.logs[budget.log].key, budget.of, budget.per_ms
+            )
         }));
-        let (under, after) = ask.futile.map_or_else(Default::default, |rule| (rule.under.to_string(), rule.after.to_string()));
+        let (under, after) = ask.futile.map_or_else(Default::default, |rule| {
+            (rule.under.to_string(), rule.after.to_string())
+        });
         let mut args = vec![
             mode.to_owned(),
             time.to_owned(),
@@ -134,7 +160,11 @@ impl Scripts {
             ask.track.as_ref().map(|track| track.kind.clone()).unwrap_or_default(),
             under,
             after,
-            ask.person.as_ref().filter(|_| ask.track.is_some()).map(|(_, from)| from.to_string()).unwrap_or_default(),
+            ask.person
+                .as_ref()
+                .filter(|_| ask.track.is_some())
+                .map(|(_, from)| from.to_string())
+                .unwrap_or_default(),
             age_ms.to_string(),
             ask.logs.len().to_string(),
             ask.budgets.len().to_string(),
@@ -146,9 +176,18 @@ impl Scripts {
                 Freeze::UntilThaw => "t".to_owned(),
                 Freeze::For(time) => millis(time).to_string(),
             };
-            args.extend([budget.log.to_string(), budget.of.to_string(), budget.per_ms.to_string(), freeze]);
+            args.extend([
+                budget.log.to_string(),
+                budget.of.to_string(),
+                budget.per_ms.to_string(),
+                freeze,
+            ]);
         }
-        Call { script: &self.decide, keys, args }
+        Call {
+            script: &self.decide,
+            keys,
+            args,
+        }
     }
 
     fn settle(&self, prefix: &str, settlements: &[Settlement], time: String) -> Call<'_> {
@@ -162,9 +201,17 @@ impl Scripts {
                 Outcome::Failed => "f",
                 Outcome::Abandoned => "a",
             };
-            args.extend([settlement.id.to_string(), mark.to_owned(), u8::from(settlement.track.is_some()).to_string()]);
+            args.extend([
+                settlement.id.to_string(),
+                mark.to_owned(),
+                u8::from(settlement.track.is_some()).to_string(),
+            ]);
         }
-        Call { script: &self.settle, keys, args }
+        Call {
+            script: &self.settle,
+            keys,
+            args,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the tests of all stores share.
 #![allow(dead_code, unreachable_pub)] // each test file uses a part
+#![allow(clippy::cast_possible_truncation, clippy::too_many_lines)] // small figures, long walks
 
 pub mod model;
 pub mod suite;
@@ -38,7 +39,7 @@ impl Drop for Folder {
     }
 }
 
-/// Random numbers that come again with the same seed (SplitMix64).
+/// Random numbers that come again with the same seed (`SplitMix64`).
 pub struct Rng(pub u64);
 
 impl Rng {
@@ -79,7 +80,10 @@ pub enum Mode {
 
 impl Flaky {
     pub fn new(inner: impl Store) -> Self {
-        Self { inner: Arc::new(inner), mode: Arc::default() }
+        Self {
+            inner: Arc::new(inner),
+            mode: Arc::default(),
+        }
     }
 
     pub fn set(&self, mode: Mode) {
@@ -115,13 +119,17 @@ impl Store for Flaky {
 
 /// The word of a refusal.
 pub fn word<T>(result: &Result<T, Refused>) -> &'static str {
-    result.as_ref().map_or_else(|refused| refused.reason().as_str(), |_| "granted")
+    result
+        .as_ref()
+        .map_or_else(|refused| refused.reason().as_str(), |_| "granted")
 }
 
 /// The figures of a refusal over budget: units used, units of the budget, milliseconds to wait.
 pub fn over(refused: &Refused) -> (u64, u32, Option<u128>) {
     match refused.reason() {
-        Reason::OverBudget { used, of, retry_after, .. } => (*used, *of, retry_after.map(|wait| wait.as_millis())),
+        Reason::OverBudget {
+            used, of, retry_after, ..
+        } => (*used, *of, retry_after.map(|wait| wait.as_millis())),
         other => panic!("not over budget but {other:?}"),
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use cooldown_layer::store::{Ask, Operation, Store, StoreError, StoreErrorKind, StoreFuture};
 use cooldown_layer::{
-    Action, AnomalyKey, Budget, Cooldown, DecisionId, Freeze, Lease, ManualWall, Reason, Scope, Signature, StoreFailure, WallClock,
+    Action, AnomalyKey, Budget, Cooldown, DecisionId, Freeze, Lease, ManualWall, Reason, Scope, Signature,
+    StoreFailure, WallClock,
 };
 
 use super::Rng;
@@ -52,9 +53,7 @@ impl Reference {
 
     fn used(&self, budget: &Budget, under: &str, now: u64) -> u64 {
         let window = budget.window().as_millis() as u64;
-        let counts = |grant: &&Grant| {
-            grant.at + window > now && Self::counted(budget, grant).as_deref() == Some(under)
-        };
+        let counts = |grant: &&Grant| grant.at + window > now && Self::counted(budget, grant).as_deref() == Some(under);
         self.grants.iter().filter(counts).map(|grant| grant.cost).sum()
     }
 
@@ -64,7 +63,11 @@ impl Reference {
             return "frozen";
         }
         if let Some(record) = record {
-            let of = self.outcomes.iter().filter(|(of, ..)| *of == record).map(|(.., good)| *good);
+            let of = self
+                .outcomes
+                .iter()
+                .filter(|(of, ..)| *of == record)
+                .map(|(.., good)| *good);
             let last: Vec<bool> = of.collect();
             let last = &last[last.len().saturating_sub(100)..];
             let good = last.iter().filter(|good| **good).count();
@@ -72,15 +75,25 @@ impl Reference {
                 return "futile";
             }
         }
-        let counted: Vec<_> =
-            self.budgets.iter().enumerate().filter_map(|(i, b)| Some((i, b, Self::counted(b, wish)?))).collect();
+        let counted: Vec<_> = self
+            .budgets
+            .iter()
+            .enumerate()
+            .filter_map(|(i, b)| Some((i, b, Self::counted(b, wish)?)))
+            .collect();
         if self.is_over(wish) {
             return "over_budget";
         }
         let cold = |index: usize, under: &String| {
-            self.cold.iter().any(|(i, u, ends)| (*i, u) == (index, under) && ends.is_none_or(|ends| ends > wish.at))
+            self.cold
+                .iter()
+                .any(|(i, u, ends)| (*i, u) == (index, under) && ends.is_none_or(|ends| ends > wish.at))
         };
-        if counted.iter().any(|(index, _, under)| cold(*index, under)) { "frozen" } else { "granted" }
+        if counted.iter().any(|(index, _, under)| cold(*index, under)) {
+            "frozen"
+        } else {
+            "granted"
+        }
     }
 
     fn is_over(&self, wish: &Grant) -> bool {
@@ -93,8 +106,12 @@ impl Reference {
 
     fn give(&mut self, grant: Grant, freezes: &[Freeze]) {
         let now = grant.at;
-        let counted: Vec<_> =
-            self.budgets.iter().enumerate().filter_map(|(i, b)| Some((i, Self::counted(b, &grant)?))).collect();
+        let counted: Vec<_> = self
+            .budgets
+            .iter()
+            .enumerate()
+            .filter_map(|(i, b)| Some((i, Self::counted(b, &grant)?)))
+            .collect();
         self.grants.push(grant);
         for (index, under) in counted {
             if self.used(&self.budgets[index], &under, now) >= u64::from(self.budgets[index].units()) {
@@ -114,11 +131,17 @@ impl Reference {
         for budget in &self.budgets {
             let window = budget.window().as_millis() as u64;
             for last in &self.grants {
-                let Some(under) = Self::counted(budget, last) else { continue };
+                let Some(under) = Self::counted(budget, last) else {
+                    continue;
+                };
                 let inside = |g: &&Grant| g.at <= last.at && g.at + window > last.at;
                 let same = |g: &&Grant| Self::counted(budget, g).as_ref() == Some(&under);
                 let used: u64 = self.grants.iter().filter(inside).filter(same).map(|g| g.cost).sum();
-                assert!(used <= u64::from(budget.units()), "{budget}: {used} in the window that ends at {}", last.at);
+                assert!(
+                    used <= u64::from(budget.units()),
+                    "{budget}: {used} in the window that ends at {}",
+                    last.at
+                );
             }
         }
     }
@@ -130,7 +153,7 @@ const SPACES: [Option<&str>; 3] = [None, Some("prod"), Some("dev")];
 
 fn budgets(rng: &mut Rng) -> (Vec<Budget>, Vec<Freeze>) {
     let windows = [1_u64, 50, 1_000, 60_000];
-    let all = (0..1 + rng.below(4)).map(|_| {
+    let all = (0..=rng.below(4)).map(|_| {
         let scope = match rng.below(7) {
             0 | 1 => Scope::Everything,
             2 => Scope::EachKind,
@@ -145,7 +168,13 @@ fn budgets(rng: &mut Rng) -> (Vec<Budget>, Vec<Freeze>) {
             _ => Freeze::UntilWindowClears,
         };
         let per = Duration::from_millis(windows[rng.below(4) as usize] * (1 + rng.below(3)));
-        (Budget::of(2 + rng.below(6) as u32).per(per).over(scope).when_spent(freeze), freeze)
+        (
+            Budget::of(2 + rng.below(6) as u32)
+                .per(per)
+                .over(scope)
+                .when_spent(freeze),
+            freeze,
+        )
     });
     let mut all: Vec<_> = all.collect();
     // Two budgets that are the same freeze as one: keep them apart.
@@ -170,15 +199,29 @@ pub async fn walk_with(
     let name = format!("walk-{seed}-{}", DecisionId::new());
     let lease_ms = [5, 400, 100_000][rng.below(3) as usize];
     let build = |store: &Arc<dyn Store>| {
-        let builder = budgets.iter().cloned().fold(Cooldown::builder(&name), cooldown_layer::CooldownBuilder::budget);
-        let builder = builder.lease_time(Duration::from_millis(lease_ms)).store_timeout(Duration::from_secs(20));
-        builder.store(store.clone()).on_store_failure(StoreFailure::Refuse).build().expect("valid")
+        let builder = budgets
+            .iter()
+            .cloned()
+            .fold(Cooldown::builder(&name), cooldown_layer::CooldownBuilder::budget);
+        let builder = builder
+            .lease_time(Duration::from_millis(lease_ms))
+            .store_timeout(Duration::from_secs(20));
+        builder
+            .store(store.clone())
+            .on_store_failure(StoreFailure::Refuse)
+            .build()
+            .expect("valid")
     };
     // Two handles, as two instances would have them.
     let mut handles = vec![build(&store), build(&store)];
     let keys = [Signature::new("Down").key(), Signature::new("Slow").key()];
-    let mut reference =
-        Reference { budgets: budgets.clone(), grants: Vec::new(), cold: Vec::new(), frozen: false, outcomes: Vec::new() };
+    let mut reference = Reference {
+        budgets: budgets.clone(),
+        grants: Vec::new(),
+        cold: Vec::new(),
+        frozen: false,
+        outcomes: Vec::new(),
+    };
     let mut held: Vec<Held> = Vec::new();
     for step in 0..steps {
         let now = clock.now_ms();
@@ -199,24 +242,44 @@ pub async fn walk_with(
                 let mut action = Action::new(kind, target).cost(cost as u32);
                 action = ns.into_iter().fold(action, |action, ns| action.label("ns", ns));
                 action = record.iter().fold(action, |action, (key, _)| action.because_of(*key));
-                let wish = Grant { at: now, kind, target, ns, cost };
+                let wish = Grant {
+                    at: now,
+                    kind,
+                    target,
+                    ns,
+                    cost,
+                };
                 let want = reference.judge(&wish, record);
                 let got = handle.request(action).await;
                 let said = got.as_ref().err().map(ToString::to_string);
                 let word = super::word(&got);
                 // An instance that is over the budget by itself says so before it asks anybody for more reasons.
                 let hasty = word == "over_budget" && want != "granted" && reference.is_over(&wish);
-                assert!(word == want || hasty, "{word} != {want}: seed {seed} step {step} at {now}: {said:?}");
+                assert!(
+                    word == want || hasty,
+                    "{word} != {want}: seed {seed} step {step} at {now}: {said:?}"
+                );
                 match got {
                     Ok(lease) => {
                         reference.give(wish, &freezes);
-                        held.push(Held { lease: Some(lease), record, ends: now + lease_ms });
+                        held.push(Held {
+                            lease: Some(lease),
+                            record,
+                            ends: now + lease_ms,
+                        });
                     }
                     Err(refused) => {
                         // What it says about the time is true: with nothing else, it fits then and not before.
                         if let (Reason::OverBudget { .. }, Some(wait)) = (refused.reason(), refused.retry_after()) {
-                            let after = |ms: u128| Grant { at: now + ms as u64, ..wish };
-                            assert_ne!(reference.judge(&after(wait.as_millis() - 1), None), "granted", "seed {seed} step {step}");
+                            let after = |ms: u128| Grant {
+                                at: now + ms as u64,
+                                ..wish
+                            };
+                            assert_ne!(
+                                reference.judge(&after(wait.as_millis() - 1), None),
+                                "granted",
+                                "seed {seed} step {step}"
+                            );
                         }
                     }
                 }
@@ -228,11 +291,15 @@ pub async fn walk_with(
                 match rng.below(4) {
                     0 | 1 => {
                         lease.succeeded().await;
-                        reference.outcomes.extend(ended.record.map(|record| (record, now, true)));
+                        reference
+                            .outcomes
+                            .extend(ended.record.map(|record| (record, now, true)));
                     }
                     2 => {
                         lease.failed().await;
-                        reference.outcomes.extend(ended.record.map(|record| (record, now, false)));
+                        reference
+                            .outcomes
+                            .extend(ended.record.map(|record| (record, now, false)));
                     }
                     _ => {
                         drop(lease);
@@ -242,7 +309,9 @@ pub async fn walk_with(
                     }
                 }
             }
-            15..=17 => clock.advance(Duration::from_millis([1, 7, 60, 400, 5_000, 61_000][rng.below(6) as usize])),
+            15..=17 => clock.advance(Duration::from_millis(
+                [1, 7, 60, 400, 5_000, 61_000][rng.below(6) as usize],
+            )),
             18 if rng.one_in(3) => {
                 if reference.frozen || rng.one_in(2) {
                     handle.thaw().await.expect("heard");
@@ -285,7 +354,10 @@ pub fn ask(cooldown: &str, of: u32, per_ms: u64, id: DecisionId) -> Ask {
         .expect("valid");
     let request = repairs.request(Action::new("restart", "api"));
     let mut request = std::pin::pin!(request);
-    let _ = std::future::Future::poll(request.as_mut(), &mut std::task::Context::from_waker(std::task::Waker::noop()));
+    let _ = std::future::Future::poll(
+        request.as_mut(),
+        &mut std::task::Context::from_waker(std::task::Waker::noop()),
+    );
     let asked = asked.lock().expect("one thread").take().expect("asked");
     match &*asked {
         Operation::Decide(ask) => {

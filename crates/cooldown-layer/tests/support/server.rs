@@ -17,9 +17,17 @@ pub struct Server {
 impl Server {
     /// Starts `redis-server` on a free loopback port and waits until it answers.
     pub fn start(args: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("a free port")
+            .port();
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut server = Self { child: None, port, args, folder: Folder::new() };
+        let mut server = Self {
+            child: None,
+            port,
+            args,
+            folder: Folder::new(),
+        };
         server.restart();
         server
     }
@@ -32,7 +40,15 @@ impl Server {
     pub fn restart(&mut self) {
         self.kill();
         let spawned = Command::new("redis-server")
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
+            .args([
+                "--port",
+                &self.port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--dir",
+            ])
             .arg(&self.folder.0)
             .args(&self.args)
             .stdout(Stdio::null())
@@ -43,7 +59,10 @@ impl Server {
         });
         self.child = Some(child);
         for _ in 0..200 {
-            if self.cli(&["PING"]).is_some_and(|answer| answer.contains("PONG") || answer.contains("NOAUTH")) {
+            if self
+                .cli(&["PING"])
+                .is_some_and(|answer| answer.contains("PONG") || answer.contains("NOAUTH"))
+            {
                 return;
             }
             pause(Duration::from_millis(20));
@@ -61,20 +80,35 @@ impl Server {
 
     pub fn signal(&self, signal: &str) {
         let pid = self.child.as_ref().expect("it runs").id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .expect("kill")
+                .success()
+        );
     }
 
     /// What `redis-cli` answers.
     pub fn cli(&self, args: &[&str]) -> Option<String> {
-        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(args).output().ok()?;
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string()])
+            .args(args)
+            .output()
+            .ok()?;
         Some(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// How often the server has been sent a command.
     pub fn calls(&self, command: &str) -> u64 {
         let stats = self.cli(&["INFO", "commandstats"]).expect("redis-cli");
-        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")).map(str::to_owned));
-        line.map_or(0, |line| line.split(',').next().expect("a number").parse().expect("a number"))
+        let line = stats.lines().find_map(|line| {
+            line.strip_prefix(&format!("cmdstat_{command}:calls="))
+                .map(str::to_owned)
+        });
+        line.map_or(0, |line| {
+            line.split(',').next().expect("a number").parse().expect("a number")
+        })
     }
 }
 
