@@ -1,1 +1,4 @@
-//! Contract tests over real sockets.
+//! What the tests over real sockets share: servers that misbehave on demand.
+
+pub mod flaky;
+pub mod serve;
