@@ -1,23 +1,26 @@
 //! The layer.
 
+use std::fmt;
+
 use state_core::{Circuit, Refused};
 use tower_layer::Layer;
 
 use crate::answer::Respond;
 use crate::inspect::NeutralWhen;
-use crate::observe;
+use crate::observe::Seen;
 use crate::plain::{Plain, PlainCall};
 use crate::service::CircuitService;
 
 /// Puts a [`Circuit`] round services. All that it wraps share the circuit, however often `layer` is called.
 ///
 /// See the [crate's page](crate) for an example.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 #[must_use = "a layer does nothing until it is put round a service"]
 pub struct CircuitLayer<M = Plain> {
-    pub(crate) circuit: Circuit,
-    pub(crate) mode: M,
+    circuit: Circuit,
+    mode: M,
     gated: bool,
+    seen: Seen,
 }
 
 impl CircuitLayer {
@@ -140,11 +143,11 @@ impl<C, N, A> CircuitLayer<Plain<C, N, A>> {
 
 impl<M> CircuitLayer<M> {
     pub(crate) fn with(circuit: Circuit, mode: M) -> Self {
-        observe::register(circuit);
         Self {
             circuit,
             mode,
             gated: false,
+            seen: Seen::new(circuit),
         }
     }
 
@@ -153,6 +156,7 @@ impl<M> CircuitLayer<M> {
             circuit: self.circuit,
             mode: change(self.mode),
             gated: self.gated,
+            seen: self.seen,
         }
     }
 
@@ -197,6 +201,15 @@ impl<S, M: Clone> Layer<S> for CircuitLayer<M> {
     type Service = CircuitService<S, M>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CircuitService::new(inner, self.circuit, self.mode.clone(), self.gated)
+        CircuitService::new(inner, self.circuit, self.mode.clone(), self.gated, self.seen)
+    }
+}
+
+impl<M> fmt::Debug for CircuitLayer<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitLayer")
+            .field("circuit", &self.circuit)
+            .field("gated", &self.gated)
+            .finish_non_exhaustive()
     }
 }

@@ -23,6 +23,16 @@ mod layer;
 mod mode;
 mod observe;
 mod plain;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod registry;
+#[cfg(feature = "retry")]
+mod retry;
+#[cfg(feature = "retry")]
+mod retry_build;
+#[cfg(feature = "retry")]
+mod retry_request;
+#[cfg(feature = "retry")]
+mod retry_when;
 mod service;
 
 pub use answer::{AsError, OnRefusal, Respond};
@@ -45,7 +55,23 @@ pub use http_outcome::Protocol;
 pub use inspect::{Inspect, NeutralWhen, Nothing};
 pub use layer::CircuitLayer;
 pub use mode::Mode;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+pub use observe::observe;
+#[cfg(feature = "metrics")]
+pub use observe::publish_metrics;
 pub use plain::{Plain, PlainCall};
+#[cfg(feature = "retry")]
+pub use retry::{RetryPolicy, RetryWait};
+#[cfg(feature = "retry")]
+pub use retry_build::{RetryBuildError, RetryBuilder};
+#[cfg(all(feature = "retry", feature = "http"))]
+pub use retry_request::Idempotent;
+#[cfg(feature = "retry")]
+pub use retry_request::{ByClone, CloneRequest};
+#[cfg(all(feature = "retry", feature = "http"))]
+pub use retry_when::OnStatus;
+#[cfg(feature = "retry")]
+pub use retry_when::{Boxed, OnError, Retry, RetryWhen, SeeError, Typed};
 pub use service::CircuitService;
 pub use state_core::{
     BuildError, CallError, Circuit, CircuitBuilder, Clock, ClockSource, Event, EwmaWeights, ManualClock, Observer,

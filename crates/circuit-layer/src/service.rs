@@ -10,7 +10,7 @@ use tower_service::Service;
 use crate::future::CircuitFuture;
 use crate::gate::Gate;
 use crate::mode::Mode;
-use crate::observe;
+use crate::observe::Seen;
 use crate::plain::Plain;
 
 /// A service behind a [`Circuit`]. Made by [`CircuitLayer`](crate::CircuitLayer).
@@ -30,6 +30,7 @@ pub struct CircuitService<S, M = Plain> {
     circuit: Circuit,
     mode: M,
     gated: bool,
+    seen: Seen,
     ready: Readiness,
 }
 
@@ -48,12 +49,13 @@ struct Readiness {
 }
 
 impl<S, M> CircuitService<S, M> {
-    pub(crate) fn new(inner: S, circuit: Circuit, mode: M, gated: bool) -> Self {
+    pub(crate) fn new(inner: S, circuit: Circuit, mode: M, gated: bool, seen: Seen) -> Self {
         Self {
             inner,
             circuit,
             mode,
             gated,
+            seen,
             ready: Readiness::default(),
         }
     }
@@ -140,7 +142,7 @@ impl<S, M> CircuitService<S, M> {
         match acquired {
             Ok(permit) => self.call_inner(request, permit),
             Err(refused) => {
-                observe::refused(&refused);
+                self.seen.refused(&refused);
                 CircuitFuture::refused(self.mode.refused(&refused, &request))
             }
         }
@@ -218,7 +220,13 @@ where
 impl<S: Clone, M: Clone> Clone for CircuitService<S, M> {
     /// A clone is as new: what the original has been told is its own.
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.circuit, self.mode.clone(), self.gated)
+        Self::new(
+            self.inner.clone(),
+            self.circuit,
+            self.mode.clone(),
+            self.gated,
+            self.seen,
+        )
     }
 }
 

@@ -38,7 +38,10 @@ async fn axum_without_with_state_trips_after_5_failures_and_the_handler_is_not_c
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let text = std::str::from_utf8(&body).unwrap();
-        assert!(text.contains(r#"circuit \"axum\" is open: 5 failures in a row"#), "{text}");
+        assert!(
+            text.contains(r#"circuit \"axum\" is open: 5 failures in a row"#),
+            "{text}"
+        );
     }
     assert_eq!(calls.load(Ordering::SeqCst), 5);
 }
