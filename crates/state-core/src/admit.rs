@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::circuit::Circuit;
 use crate::error::{RefusalReason, Refused};
 use crate::permit::Permit;
-use crate::plan::millis;
+use crate::plan::{millis, until};
 use crate::policy::HalfOpen;
 use crate::refusal::Refusal;
 use crate::state::{Reason, State};
@@ -170,7 +170,7 @@ impl Circuit {
                 }
                 State::Open => {
                     let deadline = word.payload();
-                    let wait = (deadline != HELD).then(|| (deadline * 1_000_000).saturating_sub(self.meta.plan.now()));
+                    let wait = (deadline != HELD).then(|| until(deadline, self.meta.plan.now()));
                     if wait != Some(0) {
                         if let Some(refused) = self.refused(word, RefusalReason::Open, wait) {
                             return Err(refused);
@@ -237,11 +237,8 @@ impl Circuit {
             _ => out >= u64::from(policy.concurrent_trials.unwrap_or(1)),
         };
         if taken {
-            let deadline = stamped(term, generation).unwrap_or(0) * 1_000_000;
-            return Trial::Refused(
-                RefusalReason::TrialsBusy,
-                Some(deadline.saturating_sub(self.meta.plan.now())),
-            );
+            let deadline = stamped(term, generation).unwrap_or(0);
+            return Trial::Refused(RefusalReason::TrialsBusy, Some(until(deadline, self.meta.plan.now())));
         }
         if want == Want::Answer {
             return Trial::Admitted(word);

@@ -365,6 +365,22 @@ fn check_clock(
     Ok(clock)
 }
 
+/// How long it is from `now` (ns) until `deadline` (ms), in ns.
+///
+/// Deadlines are rounded up to a whole millisecond. That rest is not told as part of the wait, or an open time of 30 s would
+/// be announced as 31, rounded up to seconds; within the last millisecond the wait is exact.
+pub(crate) fn until(deadline: u64, now: u64) -> u64 {
+    let left = deadline.saturating_mul(1_000_000).saturating_sub(now);
+    if left < 1_000_000 {
+        left
+    } else {
+        deadline
+            .saturating_sub(now.div_ceil(1_000_000))
+            .saturating_mul(1_000_000)
+            .max(1)
+    }
+}
+
 pub(crate) fn nanos(d: Duration) -> u64 {
     u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use crate::circuit::Circuit;
 use crate::figures::Figures;
 use crate::half_open::TimeIsUp;
+use crate::plan::until;
 use crate::policy::HalfOpen;
 use crate::state::{Reason, State};
 use crate::sync::Ordering;
@@ -122,7 +123,7 @@ impl Circuit {
         let last_failure = line.last_failure.load(Ordering::Relaxed).checked_sub(1);
         let ago = |ms: u64| Duration::from_nanos(now.saturating_sub(ms * 1_000_000));
         let state = self.state_of(word, || now);
-        let wait = |deadline: u64| Duration::from_nanos((deadline * 1_000_000).saturating_sub(now));
+        let wait = |deadline: u64| Duration::from_nanos(until(deadline, now));
         let snapshot = Snapshot {
             name: self.name(),
             state,
