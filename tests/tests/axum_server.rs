@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use circuit_layer::{Circuit, CircuitLayer};
+use circuit_layer::{Circuit, CircuitLayer, ManualClock};
 use fusebox_tests::serve::serve;
 
 fn circuit(name: &str) -> Circuit {
@@ -54,7 +54,12 @@ async fn on_axum_without_with_state_over_real_connections_the_circuit_trips_and_
 #[tokio::test]
 async fn an_open_circuit_answers_503_with_retry_after_and_a_problem_document() {
     let calls = Arc::new(AtomicUsize::new(0));
-    let circuit = circuit("axum-503");
+    // A clock that stands still: the answer tells the time that is left.
+    let circuit = Circuit::builder("axum-503")
+        .consecutive_failures(5)
+        .clock(ManualClock::new())
+        .build()
+        .expect("a valid policy");
     let server = serve(failing(&calls).layer(CircuitLayer::http(circuit))).await;
     for _ in 0..5 {
         let _ = reqwest::get(server.url("/")).await.expect("an answer");
