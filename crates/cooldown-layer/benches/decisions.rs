@@ -18,8 +18,10 @@ fn now() -> Instant {
 }
 
 fn cooldown(store: &Arc<dyn Store>, name: &str, budget: Budget) -> Cooldown {
+    // Leases end at once: what nobody settles must not fill the store.
     Cooldown::builder(name)
         .budget(budget)
+        .lease_time(Duration::from_millis(5))
         .store(store.clone())
         .store_timeout(Duration::from_secs(10))
         .build()
