@@ -125,6 +125,9 @@ impl Slot {
         self.line.observed.store(false, Ordering::Relaxed);
         self.line.observer_panics.store(0, Ordering::Relaxed);
         self.totals.clear();
+        if let Windows::Tally(tally) = &self.window {
+            tally.restart();
+        }
     }
 
     /// Makes the slot another owner's: copies of older handles no longer reach it.

@@ -12,7 +12,9 @@
 //! A tick is the clock's time divided by the length of a slice. A word of an older tag counts as empty and is rolled
 //! over; an outcome that meets a newer tick of its own generation is counted there, which is when it is applied; a newer
 //! generation turns it away. Twenty bits of tick come round again, so the full tick of the last write is kept beside:
-//! after a long silence the first write empties all slices before it counts, and a read answers empty.
+//! after a long silence the first write empties all slices before it counts, and a read answers empty. A word may also
+//! lie still while others are written (failures while all goes well, the shard of a thread that has nothing to do), so
+//! now and then the turn of a slice looks through all words and empties those that have dropped out of the window.
 
 use alloc::boxed::Box;
 
@@ -33,6 +35,14 @@ const TIME_GENERATION: u64 = (1 << 12) - 1;
 
 /// Past this silence the short ticks in the slices could be mistaken for recent ones.
 const LONG_SILENCE: u64 = 1 << 18;
+
+/// So many ticks at most, and a silence, lie between two looks through all words: no word is then older than half the
+/// circle of short ticks when it is looked at.
+const EPOCH: u64 = 1 << 17;
+
+/// A quarter of the circle of short generations: the turn of a word may be late by as much again where generations
+/// begin anew at 0.
+const FRESH_WITHIN: u64 = 1 << 10;
 
 /// One shard: its slices on cache lines of their own.
 #[repr(align(128))]
@@ -224,26 +234,38 @@ impl Tally {
         Some(())
     }
 
-    /// Notes that a new slice has begun. After a long silence it empties every slice first, and only then says so: a
-    /// count made after `last` moved on is never emptied, as each word is emptied only while `last` stands still.
+    /// Notes that a new slice has begun. After a long silence it empties every slice first, and at the start of an epoch
+    /// those that have dropped out of the window, and only then says so: a count made after `last` moved on is never
+    /// emptied, as each word is emptied only while `last` stands still.
     #[cold]
     fn turn(&self, tick: u64) {
         let last = self.last.load(Ordering::Acquire);
         if last >= tick {
             return;
         }
-        if tick - last >= LONG_SILENCE {
+        let silence = tick - last >= LONG_SILENCE;
+        if silence || tick / EPOCH != last / EPOCH {
+            let buckets = self.shards[0].0.len() as u64;
             for word in self.shards.iter().flat_map(|shard| shard.0.iter()).flatten() {
                 let seen = word.load(Ordering::Acquire);
                 if self.last.load(Ordering::Acquire) != last {
                     return;
                 }
-                // Only the count goes: the generation stays, the tick becomes one that is out of every window.
-                let emptied = (seen & !((1 << 52) - 1)) | ((tick.wrapping_sub(LONG_SILENCE) & TICK) << TIME_COUNT);
-                let _ = word.compare_exchange(seen, emptied, Ordering::AcqRel, Ordering::Relaxed);
+                let age = tick.wrapping_sub(seen >> TIME_COUNT) & TICK;
+                if silence || age >= buckets {
+                    // Only the count goes: the generation stays, the tick becomes one that is out of every window.
+                    let out = if silence { LONG_SILENCE } else { buckets };
+                    let emptied = (seen & !((1 << 52) - 1)) | ((tick.wrapping_sub(out) & TICK) << TIME_COUNT);
+                    let _ = word.compare_exchange(seen, emptied, Ordering::AcqRel, Ordering::Relaxed);
+                }
             }
         }
         let _ = self.last.fetch_max(tick, Ordering::AcqRel);
+    }
+
+    /// Makes a window that another circuit has used start with this one's time. Its words carry older generations.
+    pub(crate) fn restart(&self) {
+        self.last.store(0, Ordering::Relaxed);
     }
 
     pub(crate) fn lifetime(&self, generation: u64) -> Figures {
@@ -281,12 +303,23 @@ impl Tally {
         }
     }
 
-    /// Gives one word of an older generation this one's tag, empty, so that short tags never grow old enough to look new.
+    /// Gives some words of older generations this one's tag, empty, so that short tags never grow old enough to look new:
+    /// so many that each word's turn comes at least once in `FRESH_WITHIN` generations.
     pub(crate) fn freshen(&self, generation: u64, time: Option<(Slicing, u64)>) {
         let slices = self.shards[0].0.len();
         let words = self.shards.len() * slices * WORDS;
-        let at = (generation % words as u64) as usize;
-        let word = &self.shards[at / (slices * WORDS)].0[at / WORDS % slices][at % WORDS];
+        let rounds = (words as u64).div_ceil(FRESH_WITHIN);
+        for turn in generation * rounds..(generation + 1) * rounds {
+            let at = (turn % words as u64) as usize;
+            Self::freshen_word(
+                &self.shards[at / (slices * WORDS)].0[at / WORDS % slices][at % WORDS],
+                generation,
+                time,
+            );
+        }
+    }
+
+    fn freshen_word(word: &AtomicU64, generation: u64, time: Option<(Slicing, u64)>) {
         let tag = match time {
             None => Tag::Lifetime(generation),
             Some((slicing, nanos)) => Tag::Time {
@@ -405,6 +438,22 @@ mod tests {
                 slow: 0
             }
         );
+    }
+
+    #[test]
+    fn no_word_grows_old_enough_to_look_new_however_many_there_are() {
+        let slicing = Slicing::new(256_000, 256);
+        let tally = Tally::new(8, 256);
+        let words = || tally.shards.iter().flat_map(|shard| shard.0.iter()).flatten();
+        for generation in 1..10_000 {
+            tally.freshen(generation, Some((slicing, 0)));
+            if generation % 64 == 0 {
+                let oldest = words()
+                    .map(|word| (generation - (word.load(Ordering::Relaxed) >> 52)) & TIME_GENERATION)
+                    .max();
+                assert!(oldest <= Some(FRESH_WITHIN), "{oldest:?} at {generation}");
+            }
+        }
     }
 
     #[test]
