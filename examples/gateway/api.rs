@@ -78,6 +78,9 @@ async fn limits(State(gateway): State<Gateway>) -> Response<Body> {
 }
 
 async fn metrics(State(gateway): State<Gateway>) -> String {
+    // Gauges that calls do not write: they are brought up to date when somebody looks.
+    fusebox::circuit::publish_metrics();
+    fusebox::concurrency::publish_metrics();
     gateway.metrics.render()
 }
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use concurrency_layer::ConcurrencyLayer;
-use fallback_layer::{BoxError, Degraded, FallbackLayer};
+use fusebox::prelude::{BoxError, CircuitLayer, ConcurrencyLayer, Degraded, FallbackLayer, Refusal};
 use http_body_util::{BodyExt, Limited};
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -94,8 +93,13 @@ pub(crate) fn chain(config: &Config) -> Result<Chain, BoxError> {
 /// One provider behind its circuit and its limit.
 fn asked(client: HttpClient, provider: &Provider, step: &'static str) -> Result<Chain, BoxError> {
     let name = HeaderValue::try_from(&provider.name)?;
+    // A limit that is full is the gateway's own, and no failure of the provider.
+    let circuit = CircuitLayer::http(provider.circuit)
+        .refuse_with_error()
+        .neutral_when(|error: &BoxError| Refusal::find(&**error).is_some());
     let service = ServiceBuilder::new()
         .and_then(move |answer| usable(answer, step, name.clone()))
+        .layer(circuit)
         .layer(ConcurrencyLayer::body_long(provider.limit))
         .service(Upstream::new(client, provider)?);
     Ok(BoxCloneSyncService::new(service))

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
-use concurrency_layer::{Dismiss, Limit};
+use fusebox::concurrency::Dismiss;
+use fusebox::core::Opened;
+use fusebox::prelude::{Circuit, Limit};
 use rustls::RootCertStore;
-use state_core::{Circuit, Opened};
 
 pub(crate) use self::source::ConfigError;
 use crate::demo::DemoProvider;

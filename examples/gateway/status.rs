@@ -1,7 +1,7 @@
 //! The circuits and limits as JSON.
 
+use fusebox::prelude::Snapshot;
 use serde_json::{Map, Value, json};
-use state_core::Snapshot;
 
 use crate::config::Provider;
 use crate::wall;

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use state_core::{CallError, Circuit};
+use fusebox::prelude::*;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 

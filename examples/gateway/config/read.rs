@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
-use concurrency_layer::Limit;
+use fusebox::prelude::{Circuit, Limit, Window};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use state_core::{Circuit, Window};
 
 use super::source::{ConfigError, Field, Place, Source};
 use super::table::{CallsOrTime, Table};
@@ -311,7 +310,7 @@ fn fallback(mut table: Table<'_>) -> Result<Fallback, ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use state_core::Policy;
+    use fusebox::prelude::Policy;
 
     use super::*;
 

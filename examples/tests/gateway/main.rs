@@ -1,0 +1,5 @@
+//! The gateway as a process of its own, over real sockets.
+
+mod config;
+mod harness;
+mod story;
