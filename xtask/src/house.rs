@@ -33,21 +33,27 @@ pub(crate) fn has(name: &str, file: &str) -> bool {
     root().join("crates").join(name).join(file).is_file()
 }
 
-/// Whether a word occurs in a Rust file under one of the folders: what tells which tools the tests want.
-pub(crate) fn mentions(folders: &[&str], word: &str) -> bool {
-    folders.iter().any(|folder| mentioned(&root().join(folder), word))
+/// Whether the words occur in a test of the workspace: what tells which programs the tests want.
+pub(crate) fn tests_mention(words: &str) -> bool {
+    let of_crates = crates()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|name| format!("crates/{name}/tests"));
+    of_crates
+        .chain(["tests".into(), "examples".into()])
+        .any(|folder| mentioned(&root().join(folder), words))
 }
 
-fn mentioned(folder: &Path, word: &str) -> bool {
+fn mentioned(folder: &Path, words: &str) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return false;
     };
     entries.filter_map(Result::ok).any(|entry| {
         let path = entry.path();
         if path.is_dir() {
-            return mentioned(&path, word);
+            return mentioned(&path, words);
         }
         path.extension().is_some_and(|extension| extension == "rs")
-            && std::fs::read_to_string(&path).is_ok_and(|text| text.contains(word))
+            && std::fs::read_to_string(&path).is_ok_and(|text| text.contains(words))
     })
 }

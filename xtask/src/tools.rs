@@ -5,10 +5,19 @@ use std::process::{Command, Stdio};
 use crate::house;
 use crate::run::Step;
 
-/// What the tests start.
+/// What tests start: the program, Debian's package that has it, what for.
+const STARTED: [(&str, &str, &str); 3] = [
+    ("redis-server", "redis-server", "the tests of the Redis store"),
+    ("redis-cli", "redis-tools", "the tests of the Redis store"),
+    ("kill", "procps", "the tests that end a process"),
+];
+
+/// Makes sure of every program that a test in the workspace starts.
 pub(crate) fn for_tests() -> Result<(), String> {
-    if house::mentions(&["crates/cooldown-layer/tests", "tests", "examples"], "redis-server") {
-        need("redis-server", "redis-server", "the tests of the Redis store")?;
+    for (program, package, what_for) in STARTED {
+        if house::tests_mention(&format!("Command::new(\"{program}\")")) {
+            need(program, package, what_for)?;
+        }
     }
     Ok(())
 }
