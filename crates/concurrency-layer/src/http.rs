@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_outcome::{GuardedBody, Hold, Protocol, RefusalResponse};
+use state_core::Refusal;
 
 use crate::BoxError;
 use crate::answer::{Answer, sealed::Sealed};
@@ -16,7 +17,8 @@ use crate::permit::Permit;
 /// A body that holds its call's [`Permit`] until it ends, fails or is dropped.
 pub type LimitedBody<B> = GuardedBody<B, Hold<Permit>>;
 
-/// A refusal is a response, and the permit lasts to the end of the body. Made by [`ConcurrencyLayer::http`].
+/// A refusal is a response that carries [`Overloaded`] and [`Refusal`] in its extensions, and the permit lasts to the end of
+/// the body. Made by [`ConcurrencyLayer::http`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AsHttp;
@@ -118,7 +120,7 @@ where
         let refusal = RefusalResponse::new()
             .detail(overloaded.to_string())
             .retry_after(overloaded.retry_after());
-        Ok(refusal.for_request(is_grpc))
+        Ok(marked(refusal.for_request(is_grpc), overloaded))
     }
 
     fn done(result: Result<Response<ResB>, E>, permit: Permit) -> Result<Self::Response, E> {
@@ -139,7 +141,7 @@ where
     type Error = E;
 
     fn refused(&self, overloaded: Overloaded, _request: &Request<B>) -> Result<Self::Response, E> {
-        Ok((self.0)(overloaded).map(GuardedBody::unguarded))
+        Ok(marked((self.0)(overloaded).map(GuardedBody::unguarded), overloaded))
     }
 
     fn done(result: Result<Response<ResB>, E>, permit: Permit) -> Result<Self::Response, E> {
@@ -149,6 +151,14 @@ where
     fn error(error: E) -> E {
         error
     }
+}
+
+/// Says to the layers above that the call was never made.
+fn marked<B>(mut response: Response<B>, overloaded: Overloaded) -> Response<B> {
+    let extensions = response.extensions_mut();
+    extensions.insert(Refusal::new(overloaded.retry_after()));
+    extensions.insert(overloaded);
+    response
 }
 
 impl<B, ResB, E> Answer<Request<B>, Response<ResB>, E> for BodyLong

@@ -118,6 +118,9 @@ async fn a_refusal_is_a_503_with_retry_after_and_a_problem_document() {
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()["retry-after"], "2");
     assert_eq!(response.headers()["content-type"], "application/problem+json");
+    // For the layers above: this is a refusal, and nothing was called.
+    assert!(response.extensions().get::<state_core::Refusal>().is_some());
+    assert!(response.extensions().get::<concurrency_layer::Overloaded>().is_some());
     let body = response.into_body().collect().await.unwrap().to_bytes();
     let text = std::str::from_utf8(&body).unwrap();
     assert!(text.contains(r#"limit \"chat\" is full: 1 of 1 in flight"#), "{text}");
