@@ -42,5 +42,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("fallback-layer: respond", Load::Ok, |t| {
             services(&FallbackLayer::new().respond(|_, _| ()).layer(Inner::<0>), t)
         }),
+        Case::new("fallback-layer: respond, leaked", Load::Ok, |t| {
+            services(&FallbackLayer::new().respond(|_, _| ()).leak().layer(Inner::<0>), t)
+        }),
     ]
 }
