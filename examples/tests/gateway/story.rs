@@ -293,6 +293,8 @@ async fn the_figures_are_there_for_people_and_for_prometheus() {
         "fallback_answers_total{step=\"backup\",cause=\"error\"} 3",
         "fallback_answers_total{step=\"backup\",cause=\"refusal\"} 1",
         "circuit_state{circuit=\"primary\"} 1",
+        "circuit_calls_total{circuit=\"primary\",outcome=\"failure\"} 3",
+        "concurrency_limit{limit=\"primary\"} 16",
     ] {
         assert!(metrics.contains(line), "{line} is missing:\n{metrics}");
     }
