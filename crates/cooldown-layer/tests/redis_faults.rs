@@ -466,3 +466,107 @@ async fn a_url_that_names_no_server_is_an_error() {
     }
     let _: Arc<dyn Store> = Arc::new(RedisStore::open("redis://127.0.0.1:1").expect("a URL"));
 }
+
+/// The child of the next test: the system's root certificates are those of its environment.
+#[cfg(feature = "redis-tls")]
+#[tokio::test]
+async fn child_talks_over_tls() {
+    let Some(url) = std::env::var_os("COOLDOWN_TLS_URL") else {
+        return;
+    };
+    let builder = RedisStore::builder(url.into_string().expect("a URL")).deadline(5 * support::SECOND);
+    let repairs = strict(builder.build().expect("valid"), Budget::of(1));
+    match repairs.request(restart("a")).await {
+        Ok(lease) => {
+            lease.succeeded().await;
+            println!("granted over TLS, then {}", word(&repairs.request(restart("a")).await));
+        }
+        Err(refused) => println!("refused: {:?}", unavailable(&refused).kind()),
+    }
+}
+
+#[cfg(feature = "redis-tls")]
+#[test]
+fn over_tls_a_certificate_is_checked() {
+    let folder = support::Folder::new();
+    let path = |name: &str| folder.0.join(name).to_str().expect("plain").to_owned();
+    let openssl = |args: &[&str]| {
+        let done = std::process::Command::new("openssl").args(args).output();
+        let done = done.expect("openssl cannot be started: install the package openssl");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    let (ca, ca_key, request, key, cert) = (
+        path("ca.pem"),
+        path("ca.key"),
+        path("r.pem"),
+        path("s.key"),
+        path("s.pem"),
+    );
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let ca_args = [
+        "req",
+        "-x509",
+        "-days",
+        "30",
+        "-subj",
+        "/CN=test ca",
+        "-out",
+        &ca,
+        "-keyout",
+        &ca_key,
+    ];
+    openssl(&[&ca_args[..], &curve[..]].concat());
+    openssl(
+        &[
+            &["req", "-subj", "/CN=localhost", "-out", &request, "-keyout", &key][..],
+            &curve[..],
+        ]
+        .concat(),
+    );
+    let names = path("names");
+    std::fs::write(&names, "subjectAltName=DNS:localhost,IP:127.0.0.1\n").expect("writable");
+    let sign = [
+        "x509",
+        "-req",
+        "-days",
+        "30",
+        "-CAcreateserial",
+        "-in",
+        &request,
+        "-CA",
+        &ca,
+        "-CAkey",
+        &ca_key,
+    ];
+    openssl(&[&sign[..], &["-extfile", &names, "-out", &cert]].concat());
+
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a port")
+        .port();
+    let tls = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"].map(str::to_owned);
+    let files = [
+        "--tls-cert-file",
+        &cert,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &ca,
+    ]
+    .map(str::to_owned);
+    let args: Vec<String> = tls.into_iter().chain(files).collect();
+    let _server = Server::start(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let child = |roots: &str| {
+        let child = std::process::Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "child_talks_over_tls", "--nocapture"])
+            .env("COOLDOWN_TLS_URL", format!("rediss://127.0.0.1:{port}"))
+            .env("SSL_CERT_FILE", roots)
+            .output();
+        String::from_utf8_lossy(&child.expect("a child").stdout).into_owned()
+    };
+    let said = child(&ca);
+    assert!(said.contains("granted over TLS, then over_budget"), "{said}");
+    // Signed by somebody who is not trusted: no word is spoken.
+    let said = child(&cert.replace("s.pem", "other.pem"));
+    assert!(said.contains("refused: ") && !said.contains("granted"), "{said}");
+}

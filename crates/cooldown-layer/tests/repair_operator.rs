@@ -12,10 +12,20 @@ use support::Folder;
 fn example() -> PathBuf {
     let test = std::env::current_exe().expect("this test");
     let target = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-    let example = target.join("examples").join(format!("repair_operator{}", std::env::consts::EXE_SUFFIX));
+    let example = target
+        .join("examples")
+        .join(format!("repair_operator{}", std::env::consts::EXE_SUFFIX));
     if !example.exists() {
         // `cargo test --test repair_operator` builds no examples; a whole `cargo test` does.
-        let arguments = ["build", "-p", "cooldown-layer", "--example", "repair_operator", "--features", "file"];
+        let arguments = [
+            "build",
+            "-p",
+            "cooldown-layer",
+            "--example",
+            "repair_operator",
+            "--features",
+            "file",
+        ];
         let built = Command::new(env!("CARGO")).args(arguments).status().expect("cargo");
         assert!(built.success());
     }
@@ -31,7 +41,9 @@ fn run_twice_with_a_kill_between_the_budget_holds() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("cargo builds the example with this test");
-    let mut lines = BufReader::new(first.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(first.stdout.take().expect("piped"))
+        .lines()
+        .map_while(Result::ok);
     // Killed right after the third restart, while it runs on.
     let mut restarts = 0;
     for line in lines.by_ref() {
@@ -44,12 +56,23 @@ fn run_twice_with_a_kill_between_the_budget_holds() {
     first.wait().expect("over");
     restarts += lines.filter(|line| line.starts_with("RESTARTED")).count();
 
-    let second = Command::new(example()).arg(folder.file()).env("ROUNDS", "24").output().expect("runs again");
+    let second = Command::new(example())
+        .arg(folder.file())
+        .env("ROUNDS", "24")
+        .output()
+        .expect("runs again");
     let said = String::from_utf8_lossy(&second.stdout).into_owned();
-    assert!(second.status.success(), "{said}{}", String::from_utf8_lossy(&second.stderr));
+    assert!(
+        second.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&second.stderr)
+    );
     let again = said.lines().filter(|line| line.starts_with("RESTARTED")).count();
     assert!(restarts >= 3 && again >= 1, "{restarts} and {again}: {said}");
-    assert!(restarts + again <= 5, "{restarts} and {again} restarts in 15 min: {said}");
+    assert!(
+        restarts + again <= 5,
+        "{restarts} and {again} restarts in 15 min: {said}"
+    );
     for part in [
         "budget 5 per 15 min is spent; frozen until",
         "5 of 5 restarts in the last 15 min",

@@ -7,12 +7,13 @@ use crate::id::DecisionId;
 use crate::store::{Answer, Ask, Because, BudgetAsk, Frost, Outcome, Settlement, View};
 use crate::wall::millis;
 
-/// A decision that is sent again comes within this time.
-const AGAIN_MS: u64 = 60_000;
+/// A decision that is sent again comes soon: it is looked for among so many of the newest. One that is missed counts
+/// twice, which is the safe way to be wrong.
+const SOON: usize = 64;
 
 impl Engine {
     pub(super) fn decide(&self, ask: &Ask, now: u64, changes: &mut Vec<Change>) -> Answer {
-        if self.is_given(ask, now.saturating_sub(AGAIN_MS)) {
+        if self.is_given(ask, SOON) {
             let used = ask.budgets.iter().map(|budget| self.used(ask, budget, now)).collect();
             return Answer::Granted { at_ms: now, used };
         }
@@ -139,7 +140,7 @@ impl Engine {
 
     /// Units that were given elsewhere at `stamp`: no budget is asked, they have been spent.
     pub(crate) fn repay(&self, ask: &Ask, stamp: u64, now: u64, changes: &mut Vec<Change>) {
-        if !self.is_given(ask, 0) {
+        if !self.is_given(ask, usize::MAX) {
             self.spend(ask, stamp, now, changes);
         }
     }
@@ -187,14 +188,14 @@ impl Engine {
         })
     }
 
-    /// Whether this decision has been written since `since`.
-    fn is_given(&self, ask: &Ask, since: u64) -> bool {
+    /// Whether this decision is among the newest `most` that were written.
+    fn is_given(&self, ask: &Ask, most: usize) -> bool {
         self.leases.contains_key(&ask.id)
             || ask
                 .logs
                 .first()
                 .and_then(|log| self.logs.get(&log.key))
-                .is_some_and(|log| log.has(ask.id, since))
+                .is_some_and(|log| log.has(ask.id, most))
     }
 
     fn used(&self, ask: &Ask, budget: &BudgetAsk, now: u64) -> u64 {

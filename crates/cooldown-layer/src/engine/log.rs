@@ -58,13 +58,9 @@ impl Log {
         gone
     }
 
-    /// Whether `id` is among the entries from `since` on.
-    pub(super) fn has(&self, id: DecisionId, since: u64) -> bool {
-        self.entries
-            .iter()
-            .rev()
-            .take_while(|entry| entry.stamp >= since)
-            .any(|entry| entry.id == id)
+    /// Whether `id` is among the newest `most` entries.
+    pub(super) fn has(&self, id: DecisionId, most: usize) -> bool {
+        self.entries.iter().rev().take(most).any(|entry| entry.id == id)
     }
 
     pub(super) fn oldest(&self) -> Option<u64> {

@@ -81,6 +81,12 @@ impl Link {
             };
             info = info.set_addr(address);
         }
+        #[cfg(feature = "redis-tls")]
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // A program with two providers has to choose one; where it has not, this one is as good as the other. That
+            // somebody was faster is no harm.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(ANSWER))
             .set_connection_timeout(Some(ANSWER))
