@@ -243,8 +243,12 @@ impl Circuit {
         if want == Want::Answer {
             return Trial::Admitted(word);
         }
-        if out == 0 {
-            let new = stamp(generation, self.now_ms().saturating_add(self.meta.plan.half_open_ms));
+        // Trials that are given up or say nothing one after the other do not get a new half-open time each: the time
+        // runs on, unless it ran out while the circuit waited for traffic.
+        let now = self.now_ms();
+        let runs_on = trials.unanswered && stamped(term, generation).is_some_and(|deadline| now < deadline);
+        if out == 0 && !runs_on {
+            let new = stamp(generation, now.saturating_add(self.meta.plan.half_open_ms));
             if self
                 .slot
                 .term
@@ -257,6 +261,7 @@ impl Circuit {
         let next = word.with_payload(
             Trials {
                 issued: trials.issued + 1,
+                unanswered: trials.unanswered || out == 0,
                 ..trials
             }
             .pack(),

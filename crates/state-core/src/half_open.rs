@@ -144,6 +144,7 @@ impl Circuit {
             settled: trials.settled + 1,
             failed: trials.failed + u64::from(landing.failed()),
             slow: trials.slow + u64::from(landing.slow),
+            unanswered: false,
             ..trials
         };
         if after.settled < n {
@@ -180,6 +181,7 @@ fn trial(trials: Trials, successes: u64, landing: Landing) -> Verdict {
         Kind::Success => Verdict::Stay(
             Trials {
                 settled: trials.settled + 1,
+                unanswered: false,
                 ..back
             }
             .pack(),

@@ -363,6 +363,7 @@ setters! {
 
     /// How long trials may be out without a verdict before the circuit re-opens (default: the open time). Measured from
     /// the trial that went out while no other was: a half-open circuit that merely waits for traffic does not expire.
+    /// Trials that are cancelled or neutral do not start it anew.
     max_half_open(d: Duration) |policy| { policy.max_half_open = Some(d); }
 
     /// What a permit comes to that is dropped unsettled (default: [`OnCancel::Neutral`], with a slow rule

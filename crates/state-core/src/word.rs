@@ -5,7 +5,7 @@
 //!
 //! Closed, MetricsOnly   38..17 moving failure rate (22 bits of fraction) | 16..1 failures in a row | 0 DIRTY
 //! Open                  38..0  deadline in ms of the circuit's time, all ones: held
-//! HalfOpen, trials      35..27 slow | 26..18 failed | 17..9 succeeded or settled | 8..0 in flight or issued
+//! HalfOpen, trials      36 unanswered | 35..27 slow | 26..18 failed | 17..9 succeeded or settled | 8..0 in flight or issued
 //! HalfOpen, ramp        35..18 failures | 17..0 calls
 //! others                0
 //! ```
@@ -28,6 +28,7 @@ const STREAK_AT: u32 = 1;
 const RATE_AT: u32 = 17;
 
 pub(crate) const MAX_TRIALS: u64 = (1 << 9) - 1;
+const UNANSWERED: u64 = 1 << 36;
 pub(crate) const MAX_RAMP: u64 = (1 << 18) - 1;
 
 /// One value of the state word.
@@ -98,6 +99,7 @@ impl Word {
             settled: (p >> 9) & MAX_TRIALS,
             failed: (p >> 18) & MAX_TRIALS,
             slow: (p >> 27) & MAX_TRIALS,
+            unanswered: p & UNANSWERED != 0,
         }
     }
 
@@ -118,11 +120,14 @@ pub(crate) struct Trials {
     pub(crate) settled: u64,
     pub(crate) failed: u64,
     pub(crate) slow: u64,
+    /// Whether no trial has come to anything since the half-open time last began to run.
+    pub(crate) unanswered: bool,
 }
 
 impl Trials {
     pub(crate) const fn pack(self) -> u64 {
-        self.issued | (self.settled << 9) | (self.failed << 18) | (self.slow << 27)
+        let unanswered = if self.unanswered { UNANSWERED } else { 0 };
+        self.issued | (self.settled << 9) | (self.failed << 18) | (self.slow << 27) | unanswered
     }
 }
 
@@ -198,6 +203,7 @@ mod tests {
             settled: 1,
             failed: 510,
             slow: 2,
+            unanswered: true,
         };
         assert_eq!(Word::new(State::HalfOpen, 7, trials.pack()).trials(), trials);
         let ramped = Ramped {
