@@ -141,21 +141,34 @@ impl Circuit {
 
     fn probe_says(&self, down: &AtomicBool, up: bool) {
         if down.swap(!up, Ordering::AcqRel) != up {
-            // Nothing new.
+            // Nothing new, but to a circuit that was tripped and waits for just this word.
+            if up && self.policy().open_until_probe {
+                self.up();
+            }
             return;
         }
         if up {
             if self.slot.downs.fetch_sub(1, Ordering::AcqRel) == 1 {
-                let word = self.slot.word.load();
-                if word.state() == State::Open {
-                    self.half_open(word, Reason::ProbeUp);
-                }
+                // SeqCst: whoever holds the circuit open at this moment either sees the count, or this sees it open.
+                fence(Ordering::SeqCst);
+                self.up();
             }
         } else {
             self.slot.downs.fetch_add(1, Ordering::AcqRel);
             // SeqCst: whoever opens or half-opens the circuit at this moment either sees the count, or this sees it.
             fence(Ordering::SeqCst);
             self.hold();
+        }
+    }
+
+    /// An open circuit goes to half-open, unless a probe says down.
+    fn up(&self) {
+        loop {
+            let word = self.slot.word.load();
+            if !self.owns() || word.state() != State::Open || self.slot.downs.load(Ordering::Acquire) > 0 {
+                return;
+            }
+            self.half_open(word, Reason::ProbeUp);
         }
     }
 
@@ -201,18 +214,31 @@ impl Circuit {
 
     /// A probe that said down has gone: what only it held open opens for the usual time from now.
     fn let_go(&self) {
-        if self.slot.downs.fetch_sub(1, Ordering::AcqRel) != 1 || self.policy().open_until_probe {
-            return;
+        if self.slot.downs.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SeqCst: as where a probe says up.
+            fence(Ordering::SeqCst);
+            self.unhold();
         }
+    }
+
+    /// Gives a circuit that is held open, though no probe says down, the usual time from now.
+    #[cold]
+    pub(crate) fn unhold(&self) {
         loop {
             let word = self.slot.word.load();
-            if !self.owns() || word.state() != State::Open || word.payload() != HELD {
+            let held = word.state() == State::Open && word.payload() == HELD;
+            if !self.owns() || !held || self.policy().open_until_probe || self.slot.downs.load(Ordering::Acquire) > 0 {
                 return;
             }
             let Some(period) = self.period(word) else { continue };
-            let opening = self.opening(word, Reason::ProbeDown, period.level, self.meta.plan.now());
+            let opening = self.opening(word, period.reason, period.level, self.meta.plan.now());
             if self.slot.word.swap(word, word.with_payload(opening.payload)).is_ok() {
+                // SeqCst: a probe that says down meanwhile may have found the circuit held.
+                fence(Ordering::SeqCst);
                 self.slot.line.waiters.wake_all();
+                if self.slot.downs.load(Ordering::Acquire) > 0 {
+                    self.hold();
+                }
                 return;
             }
         }

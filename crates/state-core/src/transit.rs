@@ -8,7 +8,7 @@ use crate::plan::{Store, millis};
 use crate::slot::Windows;
 use crate::state::{Reason, State};
 use crate::sync::{Ordering, fence};
-use crate::word::{GENERATION, HELD, Word};
+use crate::word::{HELD, Word, is_before};
 
 /// A change of state that somebody wants to make.
 #[derive(Clone, Copy)]
@@ -88,8 +88,14 @@ impl Circuit {
                 at: core::time::Duration::from_millis(to.at),
             });
         }
-        if matches!(to.to, State::HalfOpen | State::Open) && slot.downs.load(Ordering::Acquire) > 0 {
-            self.hold();
+        if matches!(to.to, State::HalfOpen | State::Open) {
+            // What was true of the probes when the move was prepared may not be any more.
+            match slot.downs.load(Ordering::Acquire) {
+                0 if next.payload() != HELD || self.policy().open_until_probe => {}
+                0 if to.reason == Reason::ProbeDown => self.half_open(next, Reason::ProbeUp),
+                0 => self.unhold(),
+                _ => self.hold(),
+            }
         }
         slot.line.waiters.wake_all();
         Ok(next)
@@ -155,7 +161,7 @@ impl Circuit {
         let new = stamp(generation, now.saturating_add(hint).div_ceil(1_000_000));
         let word = &self.slot.hint;
         let mut seen = word.load(Ordering::Acquire);
-        while stamped(seen, generation & GENERATION) < stamped(new, generation & GENERATION) {
+        while !is_before(generation, seen >> TERM_AT, 22) && stamped(seen, generation) < stamped(new, generation) {
             match word.compare_exchange(seen, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return,
                 Err(now) => seen = now,
