@@ -2,7 +2,7 @@
 
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
@@ -151,8 +151,11 @@ where
     /// When it is polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        // The permit stands on the stack while the call runs, so that a panic drops it while the thread panics, and not
+        // when somebody who has caught the panic drops this future.
+        let mut permit = this.permit.take();
         if let Some((call, start)) = this.start.take() {
-            *this.permit = Some(this.circuit.acquire().map_err(CallError::Refused)?);
+            permit = Some(this.circuit.acquire().map_err(CallError::Refused)?);
             this.running.set(Some(start(call)));
         }
         let running = this
@@ -160,8 +163,11 @@ where
             .as_mut()
             .as_pin_mut()
             .expect("a call is not polled after it was ready");
-        let result = ready!(running.poll(cx));
-        if let Some(permit) = this.permit.take() {
+        let Poll::Ready(result) = running.poll(cx) else {
+            *this.permit = permit;
+            return Poll::Pending;
+        };
+        if let Some(permit) = permit {
             settle(permit, &result);
         }
         this.running.set(None);
