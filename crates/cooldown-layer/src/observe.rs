@@ -1,6 +1,6 @@
 //! Metrics and events: the only file that names one.
 
-#![cfg_attr(not(any(feature = "metrics", feature = "tracing")), allow(unused_variables))]
+#![cfg_attr(not(all(feature = "metrics", feature = "tracing")), allow(unused_variables, unused_imports))]
 
 use std::fmt::Display;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! Every store has to promise four things, and nothing else makes a budget safe:
 //! 1. one [`Operation`] is atomic against every other, from whatever task, process or machine it comes;
 //! 2. [`Answer::Granted`] is not said before the unit is kept as safely as the store keeps anything;
-//! 3. an operation that comes twice with the same [`DecisionId`] counts once;
+//! 3. an operation that comes twice with the same [`DecisionId`](crate::DecisionId) counts once;
 //! 4. time never runs backwards: a clock that reads older than the newest stamp of a log is not believed.
 
 use std::future::Future;
