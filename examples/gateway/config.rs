@@ -127,7 +127,7 @@ impl Config {
                 api_key: None,
                 roots: None,
                 models: BTreeMap::new(),
-                timeout: Duration::from_secs(2),
+                timeout: Duration::from_secs(3),
                 circuit,
                 limit,
             })

@@ -227,17 +227,6 @@ fn circuit(name: &str, mut table: Table<'_>) -> Result<Circuit, ConfigError> {
     {
         return Err(unused.wrong("is used by no rule here; add failure_rate or slow_rate, or remove this line"));
     }
-    if let (Some(min), Some(CallsOrTime::Calls(calls))) = (
-        &min_calls,
-        window
-            .as_ref()
-            .map_or(Some(CallsOrTime::Calls(100)), |field| Some(field.value)),
-    ) && min.value > calls
-    {
-        return Err(min.wrong(format!(
-            "is more than the window of {calls} calls; set it to at most {calls}"
-        )));
-    }
     places.note("window", window.as_ref());
     if let Some(window) = window {
         builder = builder.window(match window.value {

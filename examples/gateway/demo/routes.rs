@@ -17,7 +17,7 @@ use crate::answer;
 use crate::chat::Chat;
 
 /// How late a slow answer is: later than the built-in circuits call slow, earlier than their providers time out.
-pub(super) const LATE: Duration = Duration::from_millis(1_500);
+pub(super) const LATE: Duration = Duration::from_millis(1_200);
 /// The pause between two words of a streamed answer.
 const WORD: Duration = Duration::from_millis(15);
 const RETRY_AFTER_SECONDS: &str = "5";

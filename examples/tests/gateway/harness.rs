@@ -17,6 +17,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The program under test: what the example runs too.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_gateway-process");
 
+/// What the environment of a gateway holds: the keys that its configurations name.
+const KEYS: [(&str, &str); 2] = [("OPENAI_API_KEY", "key-1"), ("GROQ_API_KEY", "key-2")];
+
 pub(crate) struct Gateway {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -30,6 +33,7 @@ impl Gateway {
         let mut child = Command::new(PROGRAM)
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
+            .envs(KEYS)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
