@@ -1,6 +1,9 @@
 //! Metrics and events: the only file that names one.
 
-#![cfg_attr(not(all(feature = "metrics", feature = "tracing")), allow(unused_variables, unused_imports))]
+#![cfg_attr(
+    not(all(feature = "metrics", feature = "tracing")),
+    allow(unused_variables, unused_imports)
+)]
 
 use std::fmt::Display;
 use std::sync::Arc;
