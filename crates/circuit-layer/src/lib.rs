@@ -1,6 +1,145 @@
-//! A circuit breaker as a Tower layer.
+//! A circuit breaker round any Tower service: hyper, tonic, axum and reqwest, clients and servers.
+//!
+//! When a dependency fails, calls to it cost time, connections and patience, and keep it from recovering. A circuit watches
+//! what calls come to; when too many fail it *opens* and refuses further ones at once; after a while it lets a few *trials*
+//! through, and *closes* when they succeed. What decides is the crate [`state_core`]; this one is the layer, and
+//! re-exports what its users need, so that one dependency is enough.
+//!
+//! ```
+//! use std::time::Duration;
+//! use circuit_layer::{BoxError, Circuit, CircuitLayer, Refused, Window};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! // A circuit is a handle: cheap to copy, shared by everything that holds it.
+//! let openai = Circuit::builder("openai")
+//!     .failure_rate_above(0.5)
+//!     .window(Window::calls(100))
+//!     .min_calls(5)
+//!     .open_for(Duration::from_secs(30))
+//!     .build()?;
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(CircuitLayer::new(openai))
+//!     .service(service_fn(|prompt: &'static str| async move {
+//!         if prompt.is_empty() { Err("no prompt") } else { Ok(prompt.len()) }
+//!     }));
+//!
+//! assert_eq!(service.clone().oneshot("hello").await?, 5);
+//! for _ in 0..5 {
+//!     let error = service.clone().oneshot("").await.unwrap_err();
+//!     match Refused::find(&*error) {
+//!         // circuit "openai" is open: failure rate 0.80 above 0.50 over 5 calls; next try in 30 s
+//!         Some(refused) => println!("{refused}"),
+//!         None => println!("the call failed: {error}"),
+//!     }
+//! }
+//! assert!(openai.acquire().is_err());
+//! # Ok(()) }
+//! ```
+//!
+//! # Which one
+//!
+//! | you want | write |
+//! |---|---|
+//! | any service; a refusal is an error | [`CircuitLayer::new`]`(circuit)` |
+//! | a refusal as a response of your own, errors as they are | `CircuitLayer::new(circuit)`[`.on_refused`](CircuitLayer::on_refused)`(\|refused: &Refused\| ..)` |
+//! | to say what is a failure | [`.classify`](CircuitLayer::classify)`(\|result: &Result<_, _>\| ..)` |
+//! | errors that count nowhere | [`.neutral_when`](CircuitLayer::neutral_when)`(\|error: &MyError\| ..)` |
+//! | HTTP: axum, hyper, reqwest; a refusal is a 503 | `CircuitLayer::http(circuit)` (feature `http`) |
+//! | an HTTP client to whom a refusal is an error | `CircuitLayer::http(circuit).refuse_with_error()` |
+//! | gRPC: tonic clients and servers | `CircuitLayer::grpc(circuit)` (feature `grpc`) |
+//! | an endpoint under a balancer | [`.gate`](CircuitLayer::gate)`()` |
+//! | retries outside the circuit | `RetryPolicy` (feature `retry`) |
+//! | no Tower | [`Circuit::call`], [`Circuit::acquire`] |
+//!
+//! A layer is made of a circuit that has been checked by `build`, so nothing else here can fail.
+//!
+//! # State lives in the handle
+//!
+//! Every `layer()` call, clone and connection of a [`CircuitLayer`] shares its [`Circuit`], and so do layers that were
+//! made of the same handle. axum runs `layer()` again for each route, each method and each connection, and none of that
+//! loses what was counted. For a state of its own build another circuit.
+//!
+//! # Readiness, and balancers
+//!
+//! A refusal comes from `call`; `poll_ready` never answers with an error of this crate, for a buffer or a balancer would
+//! throw the service away. While calls are admitted readiness is the inner service's; while the circuit refuses,
+//! `poll_ready` is `Ready` without asking the inner service, and `call` fails at once. A call that follows such an answer
+//! is refused even if the circuit would admit it by then, for its inner service is not ready.
+//!
+//! Under a balancer a refusing endpoint that answers fast attracts traffic: put it behind a [`gate`](CircuitLayer::gate),
+//! and `poll_ready` is `Pending` while the circuit refuses. It sleeps until a try makes sense or the circuit changes, and
+//! a `call` after `Ready` may still be refused.
+//!
+//! # What counts as what
+//!
+//! | | success | failure | throttled | neutral |
+//! |---|---|---|---|---|
+//! | [`CircuitLayer::new`] | `Ok` | `Err`, a panic | | |
+//! | HTTP | 1xx, 2xx, 3xx whose body ends | an error, 5xx, an error in the body, a panic | 429 | other 4xx, a body dropped early |
+//! | gRPC | `OK` | an error, `UNKNOWN`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`, no `grpc-status`, an error in the body, a panic | `RESOURCE_EXHAUSTED` | other codes, a body dropped early |
+//!
+//! Throttled is a failure for rates and trials, but not for `consecutive_failures`. A call that is cancelled counts as the
+//! policy's [`on_cancel`](Policy::on_cancel) says. `Retry-After` and `grpc-retry-pushback-ms` keep the circuit open at
+//! least that long, up to the policy's `max_retry_after`.
+//!
+//! # Panics in callbacks
+//!
+//! A classifier or an inspector that panics makes the call a failure, and the panic goes on to the caller. So does a call
+//! that panics, in `call`, in its future or in its body, and also where the panic is caught and the future dropped later: a
+//! trial that panics re-opens the circuit. A panic of `on_refused` is its caller's, and harms nobody else.
+//!
+//! # Time
+//!
+//! A circuit has one clock, by default the system's. [`TokioClock`] follows tokio's paused time, so that hours pass in a
+//! test at once. Only a service that waits behind a gate, and a retry, sets a timer; those need a tokio runtime with time.
+//!
+//! # What a call costs
+//!
+//! An admitted call through a closed circuit reads one word twice and writes nothing that another thread reads (totals are
+//! counted in shards by thread, and can be switched off); it clones no service, boxes no future and allocates nothing. A
+//! refusal allocates the box of its error or its response.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`, for every circuit that has a layer, or was given to `observe()`:
+//!
+//! | name | type | labels | written |
+//! |---|---|---|---|
+//! | `circuit_state` | gauge | `circuit` | by `publish_metrics()`; at transitions |
+//! | `circuit_transitions_total` | counter | `circuit`, `from`, `to`, `reason` | likewise |
+//! | `circuit_calls_total` | counter | `circuit`, `outcome`: `success`, `failure`, `neutral`, `late` | likewise |
+//! | `circuit_slow_calls_total` | counter | `circuit` | likewise |
+//! | `circuit_cancelled_calls_total` | counter | `circuit` | likewise |
+//! | `circuit_refused_total` | counter | `circuit`, `reason` | at each refusal by a service |
+//!
+//! The state is a number: 0 closed, 1 open, 2 half-open, 3 forced open, 4 disabled, 5 metrics only, 6 retired. Call
+//! `publish_metrics()` when metrics are scraped: a counter that each call wrote would cost it more than the breaker does.
+//! Every call has one `outcome`; slow and cancelled calls are counted beside that. Circuits of one name are added up, and
+//! show the state of the one that lets least through. It does not matter whether the recorder is there before the layers.
+//!
+//! With the feature `tracing`, a transition is a `warn` event when the circuit opens and else an `info`, with the fields
+//! `circuit`, `from`, `to`, `reason` and `generation`; a refused call is a `trace` event.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `http` | `CircuitLayer::http` |
+//! | `grpc` | `http`, and `CircuitLayer::grpc` |
+//! | `retry` | `RetryPolicy`, for `tower::retry` |
+//! | `metrics` | the metrics above |
+//! | `tracing` | the events above |
+//! | `serde` | [`Policy`] from configuration, [`Snapshot`] to JSON |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+/// The README's example is a test too.
+#[cfg(all(doctest, feature = "grpc"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod answer;
 #[cfg(feature = "http")]
@@ -20,6 +159,8 @@ mod http;
 mod http_classify;
 mod inspect;
 mod layer;
+#[cfg(feature = "metrics")]
+mod ledger;
 mod mode;
 mod observe;
 mod plain;

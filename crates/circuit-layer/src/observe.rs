@@ -110,7 +110,8 @@ mod metered {
     use metrics::{Key, Label, Level, Metadata, counter, gauge, with_recorder};
     use state_core::{Event, RefusalReason, Refused};
 
-    use crate::registry::{Ledger, Registry};
+    use crate::ledger::strictest;
+    use crate::registry::{Named, Registry};
 
     const STATE: &str = "circuit_state";
     const TRANSITIONS: &str = "circuit_transitions_total";
@@ -148,7 +149,10 @@ mod metered {
     pub(super) fn event(event: &Event) {
         if let Event::Transition(transition) = event {
             let name = transition.circuit.name();
-            publish(name, Registry::locked().transition(transition));
+            let mut registry = Registry::locked();
+            let named = registry.names.entry(name).or_default();
+            named.ledger.count(transition);
+            publish(name, named);
         }
     }
 
@@ -182,13 +186,14 @@ mod metered {
         metrics::describe_counter!(SLOW, "calls that were slow, whatever they came to");
         metrics::describe_counter!(CANCELLED, "calls that were given up, whatever they counted as");
         metrics::describe_counter!(REFUSED, "calls that were refused");
-        for (name, ledger) in &mut Registry::locked().ledgers {
-            publish(name, ledger);
+        for (name, named) in &mut Registry::locked().names {
+            publish(name, named);
         }
     }
 
-    fn publish(name: &'static str, ledger: &mut Ledger) {
-        if let Some(totals) = ledger.totals() {
+    fn publish(name: &'static str, named: &mut Named) {
+        named.sweep();
+        if let Some(totals) = named.ledger.totals() {
             for (outcome, count) in [
                 ("success", totals.successes),
                 ("failure", totals.failures),
@@ -200,10 +205,10 @@ mod metered {
             counter!(SLOW, "circuit" => name).absolute(totals.slow);
             counter!(CANCELLED, "circuit" => name).absolute(totals.cancelled);
         }
-        for ([from, to, reason], count) in &ledger.transitions {
+        for ([from, to, reason], count) in &named.ledger.transitions {
             counter!(TRANSITIONS, "circuit" => name, "from" => *from, "to" => *to, "reason" => *reason)
                 .absolute(*count);
         }
-        gauge!(STATE, "circuit" => name).set(f64::from(ledger.state().number()));
+        gauge!(STATE, "circuit" => name).set(f64::from(strictest(&named.circuits).number()));
     }
 }

@@ -14,8 +14,8 @@ use crate::retry_request::ByClone;
 #[cfg(feature = "http")]
 use crate::retry_request::Idempotent;
 #[cfg(feature = "http")]
-use crate::retry_when::OnStatus;
-use crate::retry_when::{Boxed, OnError, Retry, Typed};
+use crate::retry_when::{Boxed, OnStatus};
+use crate::retry_when::{OnError, Retry, Typed};
 
 /// Makes a [`RetryPolicy`].
 ///
