@@ -3,6 +3,9 @@
 use tower::ServiceBuilder;
 use tower_layer::Stack;
 
+/// A builder with one more layer on top.
+type With<T, L> = ServiceBuilder<Stack<T, L>>;
+
 mod sealed {
     //! Keeps the trait ours, so that methods can be added to it.
 
@@ -31,16 +34,13 @@ pub trait ServiceBuilderExt<L>: sealed::Sealed<L> + Sized {
     /// Refuses calls while `circuit` is open. See [`CircuitLayer`](crate::circuit::CircuitLayer).
     #[cfg(feature = "circuit")]
     #[cfg_attr(docsrs, doc(cfg(feature = "circuit")))]
-    fn circuit(self, circuit: state_core::Circuit) -> ServiceBuilder<Stack<circuit_layer::CircuitLayer, L>>;
+    fn circuit(self, circuit: state_core::Circuit) -> With<circuit_layer::CircuitLayer, L>;
 
     /// Lets no more calls through at once than `limit` says. See
     /// [`ConcurrencyLayer`](crate::concurrency::ConcurrencyLayer).
     #[cfg(feature = "concurrency")]
     #[cfg_attr(docsrs, doc(cfg(feature = "concurrency")))]
-    fn concurrency<D>(
-        self,
-        limit: concurrency_layer::Limit<D>,
-    ) -> ServiceBuilder<Stack<concurrency_layer::ConcurrencyLayer<D>, L>>;
+    fn concurrency<D>(self, limit: concurrency_layer::Limit<D>) -> With<concurrency_layer::ConcurrencyLayer<D>, L>;
 
     /// Answers from `chain` what the service below does not. See [`FallbackLayer`](crate::fallback::FallbackLayer).
     #[cfg(feature = "fallback")]
@@ -48,22 +48,19 @@ pub trait ServiceBuilderExt<L>: sealed::Sealed<L> + Sized {
     fn fallback<Req, Resp, C, K, V>(
         self,
         chain: fallback_layer::FallbackLayer<Req, Resp, C, K, V>,
-    ) -> ServiceBuilder<Stack<fallback_layer::FallbackLayer<Req, Resp, C, K, V>, L>>
+    ) -> With<fallback_layer::FallbackLayer<Req, Resp, C, K, V>, L>
     where
         K: fallback_layer::Keep<Req>;
 }
 
 impl<L> ServiceBuilderExt<L> for ServiceBuilder<L> {
     #[cfg(feature = "circuit")]
-    fn circuit(self, circuit: state_core::Circuit) -> ServiceBuilder<Stack<circuit_layer::CircuitLayer, L>> {
+    fn circuit(self, circuit: state_core::Circuit) -> With<circuit_layer::CircuitLayer, L> {
         self.layer(circuit_layer::CircuitLayer::new(circuit))
     }
 
     #[cfg(feature = "concurrency")]
-    fn concurrency<D>(
-        self,
-        limit: concurrency_layer::Limit<D>,
-    ) -> ServiceBuilder<Stack<concurrency_layer::ConcurrencyLayer<D>, L>> {
+    fn concurrency<D>(self, limit: concurrency_layer::Limit<D>) -> With<concurrency_layer::ConcurrencyLayer<D>, L> {
         self.layer(concurrency_layer::ConcurrencyLayer::new(limit))
     }
 
@@ -71,7 +68,7 @@ impl<L> ServiceBuilderExt<L> for ServiceBuilder<L> {
     fn fallback<Req, Resp, C, K, V>(
         self,
         chain: fallback_layer::FallbackLayer<Req, Resp, C, K, V>,
-    ) -> ServiceBuilder<Stack<fallback_layer::FallbackLayer<Req, Resp, C, K, V>, L>>
+    ) -> With<fallback_layer::FallbackLayer<Req, Resp, C, K, V>, L>
     where
         K: fallback_layer::Keep<Req>,
     {
