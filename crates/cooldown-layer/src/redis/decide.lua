@@ -105,7 +105,7 @@ for _, budget in ipairs(budgets) do
       redis.call('SET', budget.key, turn .. ':' .. show(now) .. ':')
     else
       local span = tonumber(budget.freeze)
-      redis.call('SET', budget.key, turn .. ':' .. show(now) .. ':' .. show(now + span), 'PX', show(span + ahead))
+      redis.call('SET', budget.key, turn .. ':' .. show(now) .. ':' .. show(now + span), 'PX', show(span + ahead + SLACK))
     end
   end
 end

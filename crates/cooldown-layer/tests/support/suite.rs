@@ -641,6 +641,15 @@ pub async fn a_clock_that_jumps_back_never_yields_more_than_the_budget(store: Ar
         .succeeded()
         .await;
     assert_eq!(word(&repairs.request(restart("a")).await), "over_budget");
+
+    // Back, and then right again: what was given in between is not as old as the clock said.
+    let later = cooldown(&store, "later", Budget::of(2).per(10 * MINUTE));
+    clock.set_ms(start + 3_600_000);
+    later.request(restart("a")).await.expect("first").succeeded().await;
+    clock.set_ms(start);
+    later.request(restart("a")).await.expect("second").succeeded().await;
+    clock.set_ms(start + 3_600_000 + 1_000);
+    assert_eq!(word(&later.request(restart("a")).await), "over_budget");
 }
 
 pub async fn what_is_sent_twice_counts_once(store: Arc<dyn Store>, clock: ManualWall) {
