@@ -150,10 +150,7 @@ impl<S, M> CircuitService<S, M> {
 
     /// The inner service is not ready, so this call can't be made even if the circuit would admit it by now.
     fn refuse_unready(&self, shut: Refused) -> Refused {
-        if self.circuit.readiness().is_ok() {
-            return shut;
-        }
-        // The usual case. Asked again, for the time that is left is in the answer, and the circuit counts it.
+        // Asked again all the same: the circuit counts a refusal, and says how much time is left by now.
         match self.circuit.acquire() {
             Ok(permit) => {
                 permit.record(Outcome::neutral());
