@@ -6,7 +6,7 @@
 //! - *nanoseconds*, with one thread and with two that share one stack: medians of rounds in which every case has its turn,
 //!   in processor time of the calling thread; a round in which the machine took the thread away is measured again;
 //! - *instructions*, counted by callgrind as the difference between 2n and n calls, so that what surrounds the loop cancels
-//!   out; they repeat exactly, and so are what to compare two versions by;
+//!   out; with one toolchain and processor they repeat exactly, and so are what to compare two versions by;
 //! - *allocations* of the calling thread; the test `allocations` holds ours to none.
 
 pub mod alloc;
