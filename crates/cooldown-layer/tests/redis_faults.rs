@@ -198,6 +198,27 @@ async fn a_key_of_a_wrong_type_is_told_and_nothing_is_written() {
 }
 
 #[tokio::test]
+async fn one_spoilt_record_does_not_stop_every_decision() {
+    let server = Server::start(&[]);
+    let anomaly = Signature::new("Down").key();
+    let repairs = strict(open(&server), Budget::of(5));
+    let lease = repairs.request(restart("a").because_of(anomaly)).await.expect("first");
+    server.cli(&["SET", &format!("{{fusebox}}:record:repairs:{anomaly}"), "spoilt"]);
+    lease.succeeded().await;
+    let refused = repairs
+        .request(restart("a").because_of(anomaly))
+        .await
+        .expect_err("its record cannot be read");
+    assert_eq!(unavailable(&refused).kind(), StoreErrorKind::WrongType);
+    repairs
+        .request(restart("a"))
+        .await
+        .expect("of another anomaly or none")
+        .succeeded()
+        .await;
+}
+
+#[tokio::test]
 async fn a_full_server_is_told_apart_and_nothing_is_written() {
     let server = Server::start(&["--maxmemory-policy", "noeviction"]);
     let repairs = strict(open(&server), Budget::of(5));
@@ -385,7 +406,16 @@ async fn every_key_has_an_end_or_is_one_of_few() {
             .trim()
             .parse()
             .expect("a number");
-        assert!(ttl > 0, "{key} has no end");
+        // Not before the last thing in it has stopped to count, and not long after.
+        let (minute, day) = (60_000, 86_400_000);
+        let least = match key.split(':').nth(1) {
+            Some("log") => 15 * minute,
+            Some("open") => 10 * minute,
+            Some("seen" | "record") => 35 * day,
+            Some("notes") => 90 * day,
+            _ => panic!("an unknown key: {key}"),
+        };
+        assert!((least..least + 5 * minute).contains(&ttl), "{key} lives {ttl} ms");
     }
 }
 
