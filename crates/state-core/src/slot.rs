@@ -61,6 +61,8 @@ pub(crate) enum Windows {
 pub(crate) struct Layout {
     cells: usize,
     buckets: u32,
+    /// The words of a window of time are tagged otherwise than those of a lifetime.
+    timed: bool,
     totals: bool,
 }
 
@@ -75,6 +77,7 @@ impl Layout {
         Self {
             cells,
             buckets,
+            timed: matches!(meta.plan.store, Store::Time(..)),
             totals: meta.plan.policy.totals,
         }
     }

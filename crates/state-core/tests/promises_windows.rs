@@ -343,3 +343,27 @@ fn after_callers_are_quiet_every_window_is_exact() {
         );
     }
 }
+
+#[cfg(feature = "std")]
+#[test]
+fn a_lifetime_window_in_memory_that_was_a_time_window_of_one_slice_counts() {
+    let build = |name: &str, window, clock: &ManualClock| {
+        Circuit::builder(name)
+            .failure_rate_above(0.5)
+            .window(window)
+            .clock(clock.clone())
+            .build()
+            .unwrap()
+    };
+    let clock = ManualClock::new();
+    // Several, as other tests may take one.
+    for round in 0..8 {
+        let first = build(&format!("slice-{round}"), Window::time(ms(10)).buckets(1), &clock);
+        clock.advance(secs(1_000));
+        first.acquire().unwrap().failure();
+        assert!(first.retire());
+        let second = build(&format!("life-{round}"), Window::lifetime(), &clock);
+        second.acquire().unwrap().failure();
+        assert_eq!(second.snapshot().failures, 1);
+    }
+}
