@@ -245,7 +245,7 @@ impl Circuit {
     }
 
     fn streak_of(&self, word: Word) -> u64 {
-        if word.is_closed() {
+        if matches!(word.state(), State::Closed | State::MetricsOnly) {
             word.streak()
         } else {
             self.period(word).map_or(0, |period| period.streak)

@@ -82,6 +82,10 @@ impl Circuit {
             }
             return;
         }
+        if state == State::HalfOpen && self.overdue(current) {
+            self.slot.totals.add(Count::Late);
+            return;
+        }
         let plan = &self.meta.plan;
         let mut landing = Landing {
             kind: outcome.kind,
