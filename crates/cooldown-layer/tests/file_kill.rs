@@ -58,12 +58,14 @@ async fn run(folder: &Folder, mut enough: impl FnMut(&str) -> bool, at_once: boo
         .lines()
         .map_while(Result::ok);
     let mut lines = Vec::new();
-    while !at_once {
-        let line = from.next().expect("the child says something");
-        let last = enough(&line);
-        lines.push(line);
-        if last {
-            break;
+    if !at_once {
+        loop {
+            let line = from.next().expect("the child says something");
+            let last = enough(&line);
+            lines.push(line);
+            if last {
+                break;
+            }
         }
     }
     tokio::time::sleep(more).await;
@@ -128,4 +130,84 @@ async fn after_200_kills_nothing_given_is_forgotten_and_the_sum_is_within_the_bu
         given.len()
     );
     assert_eq!(spent_before, u64::from(BUDGET), "the last child stopped early");
+}
+
+const FULL: &str = "COOLDOWN_FULL_FILE";
+
+fn wordy(n: u32) -> Action {
+    Action::new("restart", format!("{n}-{}", "x".repeat(1_000)))
+}
+
+fn each_target(store: FileStore) -> Cooldown {
+    Cooldown::builder("repairs")
+        .budget(Budget::of(1).per(24 * HOUR).each_target())
+        .store(store)
+        .store_timeout(10 * support::SECOND)
+        .on_store_failure(StoreFailure::Refuse)
+        .build()
+        .expect("valid")
+}
+
+/// The child: its files may not grow past a bound, so at some time no write succeeds any more.
+#[tokio::test]
+async fn child_fills_the_disk() {
+    let Some(path) = std::env::var_os(FULL) else { return };
+    let repairs = each_target(FileStore::open(path).expect("opens"));
+    for n in 0..20_000 {
+        match repairs.request(wordy(n)).await {
+            Ok(lease) => std::mem::forget(lease),
+            Err(refused) => {
+                println!("given {n} then {refused}");
+                // It goes on refusing what it cannot write, and goes on knowing what it has written.
+                println!("again {}", repairs.request(wordy(n)).await.expect_err("still full"));
+                println!(
+                    "known {}",
+                    repairs.request(wordy(0)).await.expect_err("spent").reason().as_str()
+                );
+                return;
+            }
+        }
+    }
+    println!("the disk was never full");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_full_disk_refuses_and_forgets_nothing() {
+    let folder = Folder::new();
+    drop(FileStore::open(folder.file()).expect("new"));
+    let size = std::fs::metadata(folder.file()).expect("made").len();
+    // A write over the limit is an error, and no signal that ends the process.
+    let limit = format!(
+        "ulimit -f {}; trap '' XFSZ; exec \"$0\" \"$@\"",
+        (size + (1 << 20)) / 512
+    );
+    let output = Command::new("sh")
+        .args(["-c", &limit])
+        .arg(std::env::current_exe().expect("this test"))
+        .args(["--exact", "child_fills_the_disk", "--nocapture"])
+        .env(FULL, folder.file())
+        .output()
+        .expect("a child");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = |start: &str| {
+        said.lines()
+            .find_map(|line| line.split_once(start))
+            .map(|(_, rest)| rest.to_owned())
+    };
+    let given = line("given ").unwrap_or_else(|| panic!("{said}"));
+    assert!(given.contains("cannot be read or written"), "{given}");
+    assert!(
+        line("again ").is_some_and(|again| again.contains("cannot be read or written")),
+        "{said}"
+    );
+    assert_eq!(line("known ").as_deref(), Some("over_budget"), "{said}");
+    let given: u32 = given.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
+    assert!(given > 10, "{said}");
+    let repairs = each_target(FileStore::open(folder.file()).expect("opens where there is room"));
+    for n in 0..given {
+        let refused = repairs.request(wordy(n)).await.expect_err("given before");
+        assert_eq!(refused.reason().as_str(), "over_budget", "{n} of {given}");
+    }
+    drop(repairs.request(wordy(given + 1)).await.expect("and goes on"));
 }
