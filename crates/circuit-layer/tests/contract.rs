@@ -448,3 +448,44 @@ async fn a_refusal_is_ready_at_the_first_poll_and_bears_the_mark_of_all_refusals
     let error = assert_ready!(task::spawn(service.call(())).poll()).unwrap_err();
     assert!(circuit_layer::Refusal::find(&*error).is_some());
 }
+
+#[tokio::test]
+async fn a_service_that_was_not_polled_ready_is_not_called_though_the_circuit_was_reset_meanwhile() {
+    let circuit = failing_once("reset meanwhile", &ManualClock::new());
+    trip(circuit);
+    let (mut service, mut handle) = wrapped(circuit);
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    circuit.reset();
+    let error = assert_ready_err!(task::spawn(service.call("too early")).poll());
+    assert_eq!(refused_by(&error), Some("reset meanwhile"));
+    assert_ready_ok!(service.poll_ready());
+    assert_pending!(task::spawn(service.call("in time")).poll());
+    assert_eq!(handle.next_request().await.unwrap().0, "in time");
+}
+
+/// Is never ready, and opens its circuit when it is asked.
+struct OpensWhenAsked(Circuit);
+
+impl Service<()> for OpensWhenAsked {
+    type Response = ();
+    type Error = io::Error;
+    type Future = std::future::Ready<io::Result<()>>;
+
+    fn poll_ready(&mut self, _cx: &mut std::task::Context<'_>) -> std::task::Poll<io::Result<()>> {
+        self.0.force_open();
+        std::task::Poll::Pending
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        panic!("called unready")
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_service_whose_circuit_opened_while_it_was_asked() {
+    let circuit = failing_once("opens when asked", &ManualClock::new());
+    let mut service = CircuitLayer::new(circuit).layer(OpensWhenAsked(circuit));
+    let error = service.ready().await.unwrap().call(()).await.unwrap_err();
+    assert_eq!(refused_by(&error), Some("opens when asked"));
+}
