@@ -98,7 +98,7 @@
 //!
 //! # What a call costs
 //!
-//! An admitted call through a closed circuit reads one word twice and writes nothing that another thread reads (totals are
+//! An admitted call through a closed circuit reads the state word three times and writes nothing that another thread reads (totals are
 //! counted in shards by thread, and can be switched off); it clones no service, boxes no future and allocates nothing. A
 //! refusal allocates the box of its error or its response.
 //!
