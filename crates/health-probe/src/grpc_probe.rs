@@ -11,6 +11,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::authorities;
 use crate::build_error::BuildError;
 use crate::check_error::CheckError;
 use crate::grpc_session::{Session, Word};
@@ -50,7 +51,7 @@ pub struct GrpcProbe {
 
 impl GrpcProbe {
     /// Calls `Check` each time, over a connection of its own: one that is kept would go on working when new ones no longer
-    /// do. `url` is `http://` or `https://`, host and port.
+    /// do. `url` is `http://` or `https://`, host and port, or `unix:` and the path of a socket.
     pub fn check(url: impl Into<String>) -> Self {
         Self::new(url.into(), false)
     }
@@ -98,7 +99,7 @@ impl GrpcProbe {
 
     fn endpoint(&self) -> Result<Endpoint, BuildError> {
         let wrong = |allowed: &str| BuildError::new("url", format!("{:?}", redact(&self.url)), allowed);
-        let allowed = "set it to http:// or https://, host and port";
+        let allowed = "set it to http:// or https://, host and port, or unix: and a path";
         let endpoint = Endpoint::from_shared(self.url.clone()).map_err(|_| wrong(allowed))?;
         let uri = endpoint.uri();
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
@@ -116,10 +117,11 @@ impl GrpcProbe {
         let tls = if self.authorities.is_empty() {
             ClientTlsConfig::new().with_webpki_roots()
         } else {
+            // Tonic would take text without a certificate for no authority at all, and trust nobody.
+            authorities::store(&self.authorities)?;
             ClientTlsConfig::new().ca_certificates(self.authorities.iter().map(Certificate::from_pem))
         };
-        let wrong = |error| BuildError::new("ca_certificate", error, "set it to certificates in PEM");
-        endpoint.tls_config(tls).map_err(wrong)
+        endpoint.tls_config(tls).map_err(authorities::not_pem)
     }
 
     async fn ask(&self) -> Result<(), CheckError> {

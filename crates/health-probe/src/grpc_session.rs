@@ -77,6 +77,7 @@ impl Session {
                 Watching::NotYet => match self.client.watch(request.clone()).await {
                     Ok(response) => self.watching = Watching::Open(Box::new(response.into_inner())),
                     Err(status) if status.code() == Code::Unimplemented => self.watching = Watching::Never,
+                    Err(status) if has_no_connection(&status) => return false,
                     Err(_) => self.watching = Watching::Later,
                 },
                 Watching::Open(stream) => match stream.message().await {
@@ -93,4 +94,9 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether there is no connection any more, as far as tonic tells: a status that no server sent has a source.
+fn has_no_connection(status: &Status) -> bool {
+    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
 }

@@ -4,12 +4,12 @@
 //! asks in their place, now and then, whether anybody calls or not.
 //!
 //! ```no_run
+//! # #[cfg(feature = "http")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
 //! use health_probe::{HttpProbe, Probe};
 //! use state_core::Circuit;
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let openai = Circuit::builder("openai").build()?;
 //!
 //! let probe = HttpProbe::get("http://10.0.0.7/healthz").every(Duration::from_secs(10)).drives(openai).spawn()?;
@@ -115,6 +115,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
+#[cfg(any(feature = "http", feature = "grpc"))]
+mod authorities;
 mod boxed;
 mod build_error;
 mod catch;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use state_core::Circuit;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::build_error::BuildError;
 use crate::drive::Driven;
@@ -221,6 +222,8 @@ impl<P: Probe> ProbeBuilder<P> {
         };
         let driven = self.circuits.into_iter().map(Driven::new).collect();
         let reporter = Reporter::new(health.clone(), thresholds, driven);
+        // Known from the start, not only when the task has been polled.
+        reporter.due(Instant::now() + pace.initial_delay);
         let (control, controlled) = watch::channel(Control::default());
         let task = runtime.spawn(task::run(self.probe, pace, reporter, controlled));
         Ok(ProbeHandle::new(health, control, task))

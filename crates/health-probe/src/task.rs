@@ -81,6 +81,8 @@ pub(crate) async fn run<P: Probe>(
     }
 }
 
+/// Waits until `due`, or until somebody asks for a check. A probe that says that something has changed is checked sooner,
+/// at `early`.
 async fn wait<P: Probe>(
     probe: &P,
     reporter: &Reporter,
@@ -89,7 +91,7 @@ async fn wait<P: Probe>(
     mut due: Instant,
     early: Instant,
 ) -> Woken {
-    let mut was_paused = false;
+    let (mut was_paused, mut was_told) = (false, false);
     loop {
         let now = *control.borrow_and_update();
         if now.wanted > served {
@@ -106,14 +108,17 @@ async fn wait<P: Probe>(
                 return Woken::HandleGone;
             },
             () = sleep_until(due), if !now.paused => return Woken::Check,
-            () = told(probe, early), if !now.paused => return Woken::Check,
+            () = told(probe), if !now.paused && !was_told => {
+                was_told = true;
+                due = due.min(early);
+                reporter.due(due);
+            },
         }
     }
 }
 
-/// The probe says that something has changed, and it has not said so too often.
-async fn told<P: Probe>(probe: &P, early: Instant) {
-    sleep_until(early).await;
+/// The probe says that something has changed.
+async fn told<P: Probe>(probe: &P) {
     if Caught::new(async { probe.changed().await }).await.is_err() {
         // It panicked, and would again: leave it alone until the next check.
         std::future::pending::<()>().await;

@@ -57,14 +57,14 @@ async fn the_thresholds_can_be_set() {
     let script = Script::new(true);
     let probe = steady(&script).unhealthy_after(1).healthy_after(3).spawn().unwrap();
     sleep(ms(1)).await;
+    let down = HealthState::Down;
     let mut states = Vec::new();
     for passes in [false, true, true, true] {
         script.pass(passes);
         sleep(secs(10)).await;
         states.push(probe.state());
     }
-    use HealthState::{Down, Up};
-    assert_eq!(states, [Down, Down, Down, Up]);
+    assert_eq!(states, [down, down, down, HealthState::Up]);
 }
 
 #[tokio::test(start_paused = true)]
