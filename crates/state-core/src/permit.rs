@@ -5,7 +5,9 @@ use core::mem::ManuallyDrop;
 
 use crate::circuit::Circuit;
 use crate::outcome::{Kind, Outcome};
+use crate::plan::Meta;
 use crate::policy::OnCancel;
+use crate::slot::Slot;
 use crate::totals::Count;
 use crate::word::{PAYLOAD, Word};
 
@@ -52,15 +54,17 @@ impl Permit {
     #[allow(clippy::inline_always, reason = "as `Circuit::acquire`")]
     pub fn success(self) {
         let permit = ManuallyDrop::new(self);
+        let Circuit {
+            slot,
+            meta,
+            incarnation,
+        } = permit.circuit;
         // The healthy path: closed, the same generation, nothing that one more success would change.
-        if permit.word.is_closed()
-            && permit.circuit.slot.word.load().0 == permit.word.0 & !PAYLOAD
-            && permit.circuit.meta.plan.slow_after.is_none()
-        {
-            permit.circuit.slot.totals.add(Count::Success);
+        if permit.word.is_closed() && slot.word.load().0 == permit.word.0 & !PAYLOAD && meta.plan.slow_after.is_none() {
+            slot.totals.add(Count::Success);
             return;
         }
-        permit.circuit.settle_success(permit.word, permit.started);
+        settle_success(slot, meta, incarnation, permit.word, permit.started);
     }
 
     /// The call failed.
@@ -93,6 +97,17 @@ impl Permit {
         };
         self.circuit.settle(self.word, self.started, outcome, true);
     }
+}
+
+/// Takes the permit apart: what is handed over in registers need not be written to memory on the healthy path.
+#[inline(never)]
+fn settle_success(slot: &'static Slot, meta: &'static Meta, incarnation: u32, word: Word, started: u64) {
+    Circuit {
+        slot,
+        meta,
+        incarnation,
+    }
+    .settle_success(word, started);
 }
 
 #[cfg(feature = "std")]

@@ -30,7 +30,7 @@ impl Landing {
 
 impl Circuit {
     /// Settles a success that is not the healthy path's: where only the window must be told of it, at the cost of that.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn settle_success(&self, word: Word, started: u64) {
         let plan = &self.meta.plan;
         // Closed, the same generation, no failures in a row, no moving rate.
