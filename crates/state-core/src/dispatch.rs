@@ -213,7 +213,11 @@ mod deliverer {
                 let mut delivery = Delivery::default();
                 loop {
                     delivery.run();
-                    thread::park();
+                    // An observer that parks, as one that waits for a channel does, may have used up the wake-up for what
+                    // came meanwhile. Nothing of theirs runs between this look and the pause.
+                    if MESSAGES.is_empty() {
+                        thread::park();
+                    }
                 }
             };
             let spawned = thread::Builder::new().name("circuit-observers".into()).spawn(run);
