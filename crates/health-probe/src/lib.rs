@@ -121,7 +121,6 @@ mod boxed;
 mod build_error;
 mod catch;
 mod check_error;
-mod drive;
 mod error;
 mod fn_probe;
 mod future;
@@ -158,6 +157,11 @@ mod task;
 mod tcp_probe;
 mod traffic;
 mod watch;
+
+/// The README's example is a test too.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use answer::{Answer, AsError, Respond};
 pub use boxed::BoxProbe;

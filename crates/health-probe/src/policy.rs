@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::build_error::BuildError;
-use crate::drive::Driven;
 use crate::handle::{Control, ProbeHandle};
 use crate::health::Health;
 use crate::jitter::Random;
@@ -220,8 +219,8 @@ impl<P: Probe> ProbeBuilder<P> {
             random: self.seed.map_or_else(Random::drawn, Random::seeded),
             idle: self.every_when_idle.map(|interval| (interval, traffic)),
         };
-        let driven = self.circuits.into_iter().map(Driven::new).collect();
-        let reporter = Reporter::new(health.clone(), thresholds, driven);
+        let links = self.circuits.iter().map(Circuit::probe_link).collect();
+        let reporter = Reporter::new(health.clone(), thresholds, links);
         // Known from the start, not only when the task has been polled.
         reporter.due(Instant::now() + pace.initial_delay);
         let (control, controlled) = watch::channel(Control::default());

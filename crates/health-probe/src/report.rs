@@ -1,8 +1,8 @@
 //! From a result to everybody who wants to know it, in this order: circuits, the record, the state, metrics.
 
+use state_core::ProbeLink;
 use tokio::time::Instant;
 
-use crate::drive::Driven;
 use crate::health::Health;
 use crate::observe;
 use crate::record::Checked;
@@ -14,16 +14,16 @@ use crate::tally::{Tally, Thresholds};
 pub(crate) struct Reporter {
     health: Health,
     thresholds: Thresholds,
-    driven: Vec<Driven>,
+    links: Vec<ProbeLink>,
     tally: Tally,
 }
 
 impl Reporter {
-    pub(crate) fn new(health: Health, thresholds: Thresholds, driven: Vec<Driven>) -> Self {
+    pub(crate) fn new(health: Health, thresholds: Thresholds, links: Vec<ProbeLink>) -> Self {
         Self {
             health,
             thresholds,
-            driven,
+            links,
             tally: Tally::default(),
         }
     }
@@ -46,10 +46,14 @@ impl Reporter {
         let before = self.tally.state;
         self.tally.count(checked.result, checked.down_at_once, self.thresholds);
         let state = self.tally.state;
-        if state != before {
-            self.driven.iter().for_each(|driven| driven.changed(state));
-        } else if state == HealthState::Up && checked.result == CheckResult::Passed {
-            self.driven.iter().for_each(Driven::still_up);
+        match state {
+            // Also when it is nothing new: a circuit that waits for a probe (`open_until_probe`) may have been opened by
+            // calls meanwhile.
+            HealthState::Up if checked.result == CheckResult::Passed => {
+                self.links.iter().for_each(|link| link.report(true))
+            }
+            HealthState::Down => self.links.iter().for_each(|link| link.report(false)),
+            _ => {}
         }
         let shared = self.health.shared();
         shared.record().add(checked, self.tally, Instant::now());
@@ -64,7 +68,7 @@ impl Reporter {
 impl Drop for Reporter {
     fn drop(&mut self) {
         // Circuits first: whoever hears of the end finds them let go.
-        self.driven.clear();
+        self.links.clear();
         let shared = self.health.shared();
         shared.record().end(Instant::now());
         shared.stand(Standing::Ended);

@@ -2,6 +2,10 @@
 
 mod support;
 
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use health_probe::{HealthState, Probe, ProbeBuilder};
@@ -237,18 +241,50 @@ async fn paused_it_goes_on_holding() {
     assert_eq!(circuit.state(), State::Open);
 }
 
+/// Notes what a circuit is like at the moment when somebody is woken.
+struct Witness {
+    circuit: Circuit,
+    seen: Mutex<Option<(State, bool)>>,
+}
+
+impl Wake for Witness {
+    fn wake(self: Arc<Self>) {
+        let waits_for_time = self.circuit.snapshot().next_try.is_some();
+        *self.seen.lock().unwrap() = Some((self.circuit.state(), waits_for_time));
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn whoever_hears_of_a_change_finds_the_circuit_moved() {
+async fn whoever_hears_of_a_change_or_of_the_end_finds_the_circuit_moved() {
     let (builder, _) = circuit("order");
     let circuit = builder.build().unwrap();
     let script = Script::new(false);
-    let probe = steady(&script).drives(circuit).spawn().unwrap();
-    let mut watch = probe.watch();
-    assert_eq!(watch.changed().await, Ok(HealthState::Down));
-    assert_eq!(circuit.state(), State::Open);
-    script.pass(true);
-    assert_eq!(watch.changed().await, Ok(HealthState::Up));
-    assert_eq!(circuit.state(), State::HalfOpen);
+    let probe = steady(&script)
+        .healthy_after(1)
+        .unhealthy_after(1)
+        .drives(circuit)
+        .spawn()
+        .unwrap();
+    let health = probe.health();
+    let witness = async |act: &mut dyn FnMut()| {
+        let witness = Arc::new(Witness {
+            circuit,
+            seen: Mutex::default(),
+        });
+        let mut watch = health.watch();
+        let mut changed = pin!(watch.changed());
+        let waker = Waker::from(Arc::clone(&witness));
+        assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        act();
+        interval().await;
+        let seen = witness.seen.lock().unwrap().take();
+        seen.expect("woken")
+    };
+    assert_eq!(witness(&mut || {}).await, (State::Open, false));
+    assert_eq!(witness(&mut || script.pass(true)).await, (State::HalfOpen, false));
+    assert_eq!(witness(&mut || script.pass(false)).await, (State::Open, false));
+    let mut probe = Some(probe);
+    assert_eq!(witness(&mut || drop(probe.take())).await, (State::Open, true), "let go");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,11 @@
 //! The gRPC probe, against real servers on sockets.
 #![cfg(feature = "grpc")]
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use health_probe::{CheckResult, GrpcProbe, HealthState, Probe, ProbeBuilder, ProbeHandle, Snapshot};
@@ -82,11 +84,13 @@ struct Odd {
     says: i32,
     checks: Arc<AtomicU32>,
     watches: Arc<AtomicU32>,
+    peers: Arc<Mutex<HashSet<SocketAddr>>>,
 }
 
 #[tonic::async_trait]
 impl Health for Odd {
-    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        self.peers.lock().unwrap().extend(request.remote_addr());
         self.checks.fetch_add(1, Ordering::Relaxed);
         match self.pause {
             Some(Duration::MAX) => std::future::pending().await,
@@ -174,7 +178,7 @@ async fn unimplemented_is_up() {
 #[test]
 fn unimplemented_is_warned_of_once() {
     #[derive(Clone, Default)]
-    struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+    struct Log(Arc<Mutex<Vec<u8>>>);
     impl std::io::Write for Log {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
@@ -498,4 +502,24 @@ async fn a_unix_socket_can_be_asked_too() {
     server.abort();
     std::fs::remove_file(&path).unwrap();
     assert_eq!((seen.state, &*seen.name), (HealthState::Up, &*url), "{seen:?}");
+}
+
+#[tokio::test]
+async fn each_check_makes_a_connection_of_its_own_unless_it_watches() {
+    for (watches, connections) in [(false, 3), (true, 1)] {
+        let odd = Odd {
+            says: SERVING,
+            ..Odd::default()
+        };
+        let server = serve(HealthServer::new(odd.clone())).await;
+        let probe = quiet(if watches {
+            GrpcProbe::watch(&server.url).builder()
+        } else {
+            GrpcProbe::check(&server.url).builder()
+        });
+        for _ in 0..3 {
+            assert_eq!(probe.check_now().await.unwrap().state, HealthState::Up);
+        }
+        assert_eq!(odd.peers.lock().unwrap().len(), connections);
+    }
 }

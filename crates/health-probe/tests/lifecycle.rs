@@ -333,6 +333,21 @@ async fn paused_it_does_not_check_and_resumed_it_does_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn resumed_before_the_next_check_was_due_it_checks_at_once_all_the_same() {
+    let script = Script::new(true);
+    let probe = steady(&script).spawn().unwrap();
+    sleep(secs(1)).await;
+    probe.pause();
+    sleep(secs(1)).await;
+    probe.resume();
+    sleep(ms(1)).await;
+    assert_eq!(script.checks(), 2);
+    probe.resume();
+    sleep(secs(5)).await;
+    assert_eq!(script.checks(), 2, "who was not paused is not resumed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_check_that_is_under_way_when_it_is_paused_counts() {
     let script = Script::new(false);
     script.take(secs(1));
