@@ -148,6 +148,27 @@ impl Drop for Worker {
     }
 }
 
+/// How many workers may die with their runtimes before an operation gives up.
+const TRIES: usize = 3;
+
+impl FileStore {
+    /// Puts an operation on the pile that goes to the disk next. An error: nobody is left to do it.
+    async fn send(&self, operation: Arc<Operation>) -> Result<Result<Answer, StoreError>, oneshot::error::RecvError> {
+        let (reply, answer) = oneshot::channel();
+        let is_first = {
+            let mut waiting = self.0.waiting();
+            waiting.push(Job { operation, reply });
+            waiting.len() == 1
+        };
+        if is_first {
+            let worker = Worker(Arc::downgrade(&self.0));
+            // Not awaited: the answer comes through the channel.
+            drop(tokio::task::spawn_blocking(move || worker.run()));
+        }
+        answer.await
+    }
+}
+
 impl Store for FileStore {
     fn name(&self) -> &'static str {
         "file"
@@ -155,23 +176,17 @@ impl Store for FileStore {
 
     fn run(&self, operation: Arc<Operation>) -> StoreFuture<'_> {
         Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let is_first = {
-                let mut waiting = self.0.waiting();
-                waiting.push(Job { operation, reply });
-                waiting.len() == 1
-            };
-            if is_first {
-                let worker = Worker(Arc::downgrade(&self.0));
-                // Not awaited: the answer comes through the channel.
-                drop(tokio::task::spawn_blocking(move || worker.run()));
+            // A worker may have been sent for on another runtime, and be gone with it: then this one sends for its own. An
+            // operation that is sent twice counts once.
+            for _ in 0..TRIES {
+                if let Ok(answer) = self.send(Arc::clone(&operation)).await {
+                    return answer;
+                }
             }
-            answer.await.unwrap_or_else(|_| {
-                Err(StoreError::new(
-                    StoreErrorKind::Unreachable,
-                    "the runtime ended before the file was written",
-                ))
-            })
+            Err(StoreError::new(
+                StoreErrorKind::Unreachable,
+                "the runtime ended before the file was written",
+            ))
         })
     }
 
