@@ -50,7 +50,7 @@ impl Reporter {
             // Also when it is nothing new: a circuit that waits for a probe (`open_until_probe`) may have been opened by
             // calls meanwhile.
             HealthState::Up if checked.result == CheckResult::Passed => {
-                self.links.iter().for_each(|link| link.report(true))
+                self.links.iter().for_each(|link| link.report(true));
             }
             HealthState::Down => self.links.iter().for_each(|link| link.report(false)),
             _ => {}
