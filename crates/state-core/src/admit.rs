@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use crate::state::{Reason, State};
 use crate::sync::Ordering;
 use crate::totals::Count;
-use crate::transit::{Move, stamp, stamped};
+use crate::transit::{Move, Term};
 use crate::word::{HELD, Trials, Word};
 
 /// What half-open says to a caller.
@@ -220,8 +220,6 @@ impl Circuit {
 
     fn trial(&self, word: Word, want: Want) -> Trial {
         let policy = self.policy();
-        // The term is read before the state word is read again: as long as that has not changed, no other trial has
-        // gone out since, so the swap of the term below can't take a running term's place.
         let term = self.slot.term.load(Ordering::Acquire);
         if self.slot.word.load() != word || self.overdue(word) {
             return Trial::Again;
@@ -232,36 +230,31 @@ impl Circuit {
         let trials = word.trials();
         let generation = word.generation();
         let out = trials.out(policy.half_open);
+        let running = Term::of(term, generation);
         let taken = match policy.half_open {
             HalfOpen::Batch(n) => trials.issued >= u64::from(n),
             _ => out >= u64::from(policy.concurrent_trials.unwrap_or(1)),
         };
         if taken {
-            let deadline = stamped(term, generation).unwrap_or(0);
+            let deadline = running.map_or(0, |term| term.deadline);
             return Trial::Refused(RefusalReason::TrialsBusy, Some(until(deadline, self.meta.plan.now())));
         }
         if want == Want::Answer {
             return Trial::Admitted(word);
         }
-        // Trials that are given up or say nothing one after the other do not get a new half-open time each: the time
-        // runs on, unless it ran out while the circuit waited for traffic.
-        let now = self.now_ms();
-        let runs_on = trials.unanswered && stamped(term, generation).is_some_and(|deadline| now < deadline);
-        if out == 0 && !runs_on {
-            let new = stamp(generation, now.saturating_add(self.meta.plan.half_open_ms));
-            if self
-                .slot
-                .term
-                .compare_exchange(term, new, Ordering::AcqRel, Ordering::Acquire)
-                .is_err()
-            {
-                return Trial::Again;
-            }
-        }
+        let number = if out > 0 {
+            Some(trials.term)
+        } else {
+            self.term_for(trials, term, generation)
+        };
+        let Some(number) = number else {
+            return Trial::Again;
+        };
         let next = word.with_payload(
             Trials {
                 issued: trials.issued + 1,
                 unanswered: trials.unanswered || out == 0,
+                term: number,
                 ..trials
             }
             .pack(),
@@ -270,6 +263,30 @@ impl Circuit {
             Ok(()) => Trial::Admitted(next),
             Err(_) => Trial::Again,
         }
+    }
+
+    /// The number of the half-open time for a trial that goes out while no other is; `None` when another came first.
+    ///
+    /// A new time is first put into the term word, with the next number, and then into the state word together with the
+    /// trial. Whoever finds the next number there goes by it and does not write: so one who loses the state word to
+    /// another can't have put off the end of that one's trial.
+    fn term_for(&self, trials: Trials, term: u64, generation: u64) -> Option<u64> {
+        let now = self.now_ms();
+        let next = (trials.term + 1) & 3;
+        if let Some(found) = Term::of(term, generation).filter(|term| now < term.deadline) {
+            // Trials that are given up or say nothing one after the other do not get a new time each: the time runs on,
+            // unless it ran out while the circuit waited for traffic.
+            if found.number == next || trials.unanswered {
+                return Some(found.number);
+            }
+        }
+        let deadline = now.saturating_add(self.meta.plan.half_open_ms);
+        let new = Term { number: next, deadline };
+        self.slot
+            .term
+            .compare_exchange(term, new.pack(generation), Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+            .then_some(next)
     }
 
     fn ramp(&self, word: Word, over: u64, want: Want) -> Trial {

@@ -8,7 +8,7 @@ use crate::policy::HalfOpen;
 use crate::settle::{Landing, rate_rule};
 use crate::state::{Reason, State};
 use crate::sync::Ordering;
-use crate::transit::{Move, stamped};
+use crate::transit::{Move, Term};
 use crate::word::{MAX_RAMP, Ramped, Trials, Word};
 
 /// What ends a half-open state without an outcome.
@@ -126,8 +126,8 @@ impl Circuit {
             return (gone >= millis(over)).then_some(TimeIsUp::RampEnded);
         }
         let term = self.slot.term.load(Ordering::Acquire);
-        let deadline = stamped(term, word.generation()).filter(|deadline| now >= *deadline)?;
-        (word.trials().out(mode) > 0).then_some(TimeIsUp::NoVerdict { deadline })
+        let deadline = Term::of(term, word.generation())?.deadline;
+        (now >= deadline && word.trials().out(mode) > 0).then_some(TimeIsUp::NoVerdict { deadline })
     }
 
     fn batch(&self, trials: Trials, n: u64, landing: Landing) -> Verdict {

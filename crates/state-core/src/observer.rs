@@ -90,6 +90,7 @@ impl Event {
     }
 
     /// The generation that began, or that the circuit is in.
+    #[cfg(not(fusebox_loom))]
     pub(crate) fn generation(&self) -> u64 {
         match self {
             Self::Transition(event) => event.generation,

@@ -25,7 +25,7 @@ pub(crate) struct Slot {
     pub(crate) incarnation: AtomicU32,
     /// How many health probes say down.
     pub(crate) downs: AtomicU32,
-    /// When the trials that are out must have come to a verdict: `generation (22) | ms (42)`.
+    /// When the trials that are out must have come to a verdict: `generation (22) | number (2) | ms (40)`.
     pub(crate) term: AtomicU64,
     /// Until when a failure asked to be left alone: `generation (22) | ms (42)`.
     pub(crate) hint: AtomicU64,

@@ -54,6 +54,31 @@ pub(crate) const fn stamped(word: u64, generation: u64) -> Option<u64> {
     }
 }
 
+const TERM_NUMBER_AT: u32 = 40;
+
+/// A half-open time: when it ends, and which one it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Term {
+    /// Modulo 4.
+    pub(crate) number: u64,
+    /// In ms.
+    pub(crate) deadline: u64,
+}
+
+impl Term {
+    pub(crate) fn of(word: u64, generation: u64) -> Option<Self> {
+        stamped(word, generation).map(|value| Self {
+            number: value >> TERM_NUMBER_AT,
+            deadline: value & ((1 << TERM_NUMBER_AT) - 1),
+        })
+    }
+
+    pub(crate) fn pack(self, generation: u64) -> u64 {
+        let latest = (1 << TERM_NUMBER_AT) - 1;
+        stamp(generation, (self.number << TERM_NUMBER_AT) | self.deadline.min(latest))
+    }
+}
+
 impl Circuit {
     /// Makes the move, if the state word is still `from`; else says what it is.
     #[cold]

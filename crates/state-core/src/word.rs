@@ -5,7 +5,7 @@
 //!
 //! Closed, MetricsOnly   38..17 moving failure rate (22 bits of fraction) | 16..1 failures in a row | 0 DIRTY
 //! Open                  38..0  deadline in ms of the circuit's time, all ones: held
-//! HalfOpen, trials      36 unanswered | 35..27 slow | 26..18 failed | 17..9 succeeded or settled | 8..0 in flight or issued
+//! HalfOpen, trials      38..37 term | 36 unanswered | 35..27 slow | 26..18 failed | 17..9 succeeded or settled | 8..0 in flight or issued
 //! HalfOpen, ramp        35..18 failures | 17..0 calls
 //! others                0
 //! ```
@@ -29,6 +29,7 @@ const RATE_AT: u32 = 17;
 
 pub(crate) const MAX_TRIALS: u64 = (1 << 9) - 1;
 const UNANSWERED: u64 = 1 << 36;
+const TRIALS_TERM_AT: u32 = 37;
 pub(crate) const MAX_RAMP: u64 = (1 << 18) - 1;
 
 /// One value of the state word.
@@ -100,6 +101,7 @@ impl Word {
             failed: (p >> 18) & MAX_TRIALS,
             slow: (p >> 27) & MAX_TRIALS,
             unanswered: p & UNANSWERED != 0,
+            term: p >> TRIALS_TERM_AT,
         }
     }
 
@@ -122,12 +124,19 @@ pub(crate) struct Trials {
     pub(crate) slow: u64,
     /// Whether no trial has come to anything since the half-open time last began to run.
     pub(crate) unanswered: bool,
+    /// The number of the half-open time that runs, modulo 4.
+    pub(crate) term: u64,
 }
 
 impl Trials {
     pub(crate) const fn pack(self) -> u64 {
         let unanswered = if self.unanswered { UNANSWERED } else { 0 };
-        self.issued | (self.settled << 9) | (self.failed << 18) | (self.slow << 27) | unanswered
+        self.issued
+            | (self.settled << 9)
+            | (self.failed << 18)
+            | (self.slow << 27)
+            | unanswered
+            | (self.term << TRIALS_TERM_AT)
     }
 }
 
@@ -204,6 +213,7 @@ mod tests {
             failed: 510,
             slow: 2,
             unanswered: true,
+            term: 3,
         };
         assert_eq!(Word::new(State::HalfOpen, 7, trials.pack()).trials(), trials);
         let ramped = Ramped {
