@@ -1,0 +1,543 @@
+//! The protocols on atomics, each in a model of a few lines that loom runs through every interleaving of.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg fusebox_loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=target/loom \
+//!     cargo test -p state-core --release --test loom
+//! ```
+#![cfg(fusebox_loom)]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use loom::sync::Notify;
+use loom::thread;
+use state_core::{Circuit, CircuitBuilder, Clock, ManualClock, Outcome, Permit, Reason, State, Window};
+
+/// Runs `body` in every order of steps, with at most three preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+fn model(body: impl Fn() + Send + Sync + 'static) {
+    preempted(3, body);
+}
+
+/// The same for models with several transitions in them, which are too long for three.
+fn long_model(body: impl Fn() + Send + Sync + 'static) {
+    preempted(2, body);
+}
+
+fn preempted(at_most: usize, body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(at_most).min(at_most));
+    builder.max_branches = 20_000;
+    builder.check(body);
+}
+
+fn circuit(policy: impl FnOnce(CircuitBuilder) -> CircuitBuilder) -> (Circuit, ManualClock) {
+    let clock = ManualClock::new();
+    let builder = Circuit::builder("loom")
+        .totals(false)
+        .open_for(ms(10))
+        .clock(clock.clone());
+    (policy(builder).build().unwrap(), clock)
+}
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// `a` on a thread of its own, `b` on this one; what they came to.
+fn both<A: 'static>(a: impl FnOnce() -> A + 'static, b: impl FnOnce()) -> A {
+    let other = thread::spawn(a);
+    b();
+    other.join().unwrap()
+}
+
+fn ok(circuit: Circuit) {
+    circuit.acquire().unwrap().success();
+}
+
+fn fail(circuit: Circuit) {
+    if let Ok(permit) = circuit.acquire() {
+        permit.failure();
+    }
+}
+
+fn figures(circuit: Circuit) -> (u64, u64) {
+    let seen = circuit.snapshot();
+    (seen.calls, seen.failures)
+}
+
+/// Open, with the open time just ended.
+fn due(policy: impl FnOnce(CircuitBuilder) -> CircuitBuilder) -> (Circuit, ManualClock) {
+    let (circuit, clock) = circuit(|c| policy(c.consecutive_failures(1)));
+    fail(circuit);
+    clock.advance(ms(10));
+    (circuit, clock)
+}
+
+#[test]
+fn two_failures_in_a_row_trip_once() {
+    long_model(|| {
+        let (c, _) = circuit(|c| c.consecutive_failures(2));
+        both(move || fail(c), || fail(c));
+        let seen = c.snapshot();
+        assert_eq!((seen.state, seen.generation), (State::Open, 2));
+        assert_eq!(
+            (seen.reason, seen.consecutive_failures),
+            (Reason::ConsecutiveFailures, Some(2))
+        );
+    });
+}
+
+#[test]
+fn open_to_half_open_has_one_winner_and_one_trial() {
+    long_model(|| {
+        let (c, _) = due(|c| c);
+        let take = move || c.acquire().map(std::mem::forget).is_ok();
+        let mut mine = false;
+        let theirs = both(take, || mine = take());
+        assert!(mine != theirs, "one of the two");
+        let seen = c.snapshot();
+        assert_eq!((seen.generation, seen.trials_in_flight), (3, 1));
+    });
+}
+
+#[test]
+fn half_open_never_admits_too_many_and_ignores_outcomes_of_before() {
+    long_model(|| {
+        let (c, clock) = circuit(|c| c.consecutive_failures(1).trials(3).concurrent_trials(2));
+        let early: Permit = c.acquire().unwrap();
+        fail(c);
+        clock.advance(ms(10));
+        let take = move || c.acquire().map(std::mem::forget).is_ok();
+        std::mem::forget(c.acquire().unwrap());
+        let mut mine = false;
+        let theirs = both(
+            move || {
+                early.failure();
+                take()
+            },
+            || mine = take(),
+        );
+        assert!(mine != theirs, "one place was left");
+        let seen = c.snapshot();
+        assert_eq!(
+            (seen.state, seen.generation, seen.trials_in_flight),
+            (State::HalfOpen, 3, 2)
+        );
+    });
+}
+
+#[test]
+fn a_trial_that_comes_back_frees_exactly_one_place() {
+    model(|| {
+        let (c, _) = due(|c| c);
+        let trial = c.acquire().unwrap();
+        let mut mine = false;
+        both(
+            move || trial.record(Outcome::neutral()),
+            || mine = c.acquire().map(std::mem::forget).is_ok(),
+        );
+        let seen = c.snapshot();
+        assert_eq!((seen.state, seen.trials_in_flight), (State::HalfOpen, u64::from(mine)));
+    });
+}
+
+#[test]
+fn of_a_good_and_a_bad_trial_the_first_decides_and_the_other_is_late() {
+    long_model(|| {
+        let (c, _) = due(|c| c.trials(1).concurrent_trials(2));
+        let (good, bad) = (c.acquire().unwrap(), c.acquire().unwrap());
+        both(move || good.success(), || bad.failure());
+        let seen = c.snapshot();
+        assert_eq!(seen.generation, 4);
+        match seen.state {
+            State::Closed => assert_eq!((seen.reason, seen.calls), (Reason::TrialsSucceeded, 0)),
+            State::Open => assert_eq!(seen.reason, Reason::TrialFailed),
+            other => panic!("{other}"),
+        }
+    });
+}
+
+#[test]
+fn the_last_two_of_a_batch_decide_once() {
+    long_model(|| {
+        let (c, _) = due(|c| c.failure_rate_at_least(1.0).trial_batch(2));
+        let (a, b) = (c.acquire().unwrap(), c.acquire().unwrap());
+        both(move || a.failure(), || b.failure());
+        let seen = c.snapshot();
+        assert_eq!(
+            (seen.state, seen.reason, seen.generation),
+            (State::Open, Reason::BatchFailed, 4)
+        );
+        assert_eq!((seen.calls, seen.failures), (2, 2));
+    });
+}
+
+/// Time goes on with each look at it: what looks later has a later time.
+#[derive(Clone)]
+struct Ticking(Arc<AtomicU64>);
+
+impl Clock for Ticking {
+    fn now_nanos(&self) -> u64 {
+        self.0.fetch_add(1_000_000, Ordering::Relaxed)
+    }
+}
+
+impl Ticking {
+    fn last(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn a_hung_trials_deadline_can_not_be_extended_by_one_who_lost() {
+    model(|| {
+        let clock = Ticking(Arc::new(AtomicU64::new(0)));
+        let c = Circuit::builder("loom")
+            .totals(false)
+            .consecutive_failures(1)
+            .open_for(ms(1))
+            .max_half_open(ms(1_000))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        fail(c);
+        // Half-open, with nobody out.
+        while c.acquire().map(|trial| trial.record(Outcome::neutral())).is_err() {}
+        ok(c);
+        let take = {
+            let clock = clock.clone();
+            move || c.acquire().ok().map(|trial| (trial, clock.last()))
+        };
+        let mut mine = None;
+        let theirs = both(take.clone(), || mine = take());
+        assert!(mine.is_some() != theirs.is_some());
+        let admitted = mine.as_ref().or(theirs.as_ref()).unwrap().1;
+        let refused = c.acquire().unwrap_err();
+        let deadline = clock.last() + refused.retry_after().unwrap();
+        assert!(
+            deadline <= admitted + ms(1_001),
+            "{deadline:?} for one admitted by {admitted:?}"
+        );
+        std::mem::forget((mine, theirs));
+    });
+}
+
+#[test]
+fn two_failures_in_different_cells_of_the_ring_never_miss_a_trip() {
+    long_model(|| {
+        // 40 outcomes a cell: the next two places are the last of one and the first of another.
+        let (c, _) = circuit(|c| {
+            c.failure_rate_at_least(2.0 / 41.0)
+                .window(Window::calls(41))
+                .min_calls(41)
+        });
+        for _ in 0..39 {
+            ok(c);
+        }
+        both(move || fail(c), || fail(c));
+        let seen = c.snapshot();
+        assert_eq!((seen.state, seen.generation, seen.failures), (State::Open, 2, 2));
+    });
+}
+
+#[test]
+fn two_failures_in_a_lifetime_never_miss_a_trip() {
+    long_model(|| {
+        let (c, _) = circuit(|c| c.failure_rate_at_least(1.0).window(Window::lifetime()).min_calls(2));
+        both(move || fail(c), || fail(c));
+        assert_eq!(c.state(), State::Open);
+    });
+}
+
+#[test]
+fn a_failure_is_never_left_under_a_clean_ring() {
+    model(|| {
+        let (c, _) = circuit(|c| c.failure_rate_above(0.9).window(Window::calls(2)).min_calls(2));
+        ok(c);
+        // This success ends the lap, so the ring may be found full and clean.
+        both(move || ok(c), || fail(c));
+        let (calls, failures) = figures(c);
+        assert!(calls == 2 && failures <= 1);
+        // If it were taken for clean, successes would not be recorded, and the failure would stay for ever.
+        ok(c);
+        ok(c);
+        assert_eq!(figures(c), (2, 0));
+    });
+}
+
+#[test]
+fn a_failure_that_meets_a_clean_ring_counts_and_leaves_again() {
+    model(|| {
+        let (c, _) = circuit(|c| c.failure_rate_above(0.9).window(Window::calls(2)).min_calls(2));
+        ok(c);
+        ok(c);
+        both(move || ok(c), || fail(c));
+        assert!(figures(c).1 <= 1);
+        ok(c);
+        ok(c);
+        assert_eq!(figures(c), (2, 0));
+        fail(c);
+        assert_eq!(figures(c), (2, 1));
+    });
+}
+
+#[test]
+fn a_lifetime_window_loses_no_outcome() {
+    model(|| {
+        let (c, _) = circuit(|c| c.failure_rate_above(0.9).window(Window::lifetime()).min_calls(100));
+        both(
+            move || {
+                ok(c);
+                fail(c);
+            },
+            || {
+                ok(c);
+                fail(c);
+            },
+        );
+        assert_eq!(figures(c), (4, 2));
+    });
+}
+
+/// A window of one slice, whose words hold outcomes of a slice that has gone; two threads write the first of the next.
+fn turn_of_a_slice(slices_later: u64) {
+    long_model(move || {
+        let (c, clock) = circuit(|c| {
+            c.failure_rate_above(0.9)
+                .window(Window::time(ms(10)).buckets(1))
+                .min_calls(100)
+        });
+        fail(c);
+        clock.advance(ms(10 * slices_later));
+        both(move || fail(c), || ok(c));
+        assert_eq!(figures(c), (2, 1));
+    });
+}
+
+#[test]
+fn a_time_window_loses_no_outcome_at_the_turn_of_a_slice() {
+    turn_of_a_slice(1);
+}
+
+#[test]
+fn a_time_window_loses_no_outcome_when_it_looks_for_old_slices() {
+    turn_of_a_slice(1 << 17);
+}
+
+#[test]
+fn a_time_window_loses_no_outcome_after_a_long_silence() {
+    // Not just when the short tick has come round to the same: there an outcome that races with the turn may be lost.
+    turn_of_a_slice((1 << 20) + 1);
+}
+
+/// An outcome of before a reset lands while the next generation has begun to count.
+fn early_outcome(window: Window) {
+    long_model(move || {
+        let (c, _) = circuit(|c| c.failure_rate_at_least(1.0).window(window).min_calls(2));
+        fail(c);
+        let early = c.acquire().unwrap();
+        both(
+            move || early.failure(),
+            || {
+                c.reset();
+                ok(c);
+            },
+        );
+        let seen = c.snapshot();
+        assert_eq!((seen.state, seen.reason), (State::Closed, Reason::Reset));
+        assert_eq!((seen.calls, seen.failures), (1, 0));
+    });
+}
+
+#[test]
+fn an_outcome_of_before_a_reset_changes_nothing_in_a_window_of_calls() {
+    early_outcome(Window::calls(2));
+}
+
+#[test]
+fn an_outcome_of_before_a_reset_changes_nothing_in_a_lifetime() {
+    early_outcome(Window::lifetime());
+}
+
+#[test]
+fn an_outcome_of_before_a_reset_changes_nothing_in_a_window_of_time() {
+    early_outcome(Window::time(ms(10)).buckets(1));
+}
+
+#[test]
+fn a_failure_against_a_reset_either_trips_first_or_is_late() {
+    long_model(|| {
+        let (c, _) = circuit(|c| c.consecutive_failures(1));
+        let early = c.acquire().unwrap();
+        both(move || early.failure(), || c.reset());
+        let seen = c.snapshot();
+        assert_eq!(
+            (seen.state, seen.reason, seen.consecutive_failures),
+            (State::Closed, Reason::Reset, Some(0))
+        );
+        assert!(seen.generation == 2 || seen.generation == 3);
+    });
+}
+
+#[test]
+fn a_snapshot_never_mixes_generations() {
+    long_model(|| {
+        let (c, _) = circuit(|c| c.consecutive_failures(1));
+        both(
+            move || {
+                fail(c);
+                c.reset();
+            },
+            || {
+                let seen = c.snapshot();
+                let is = (seen.state, seen.reason, seen.consecutive_failures);
+                match seen.generation {
+                    1 => assert_eq!(is, (State::Closed, Reason::Built, Some(0))),
+                    2 => assert_eq!(is, (State::Open, Reason::ConsecutiveFailures, Some(1))),
+                    3 => assert_eq!(is, (State::Closed, Reason::Reset, Some(0))),
+                    other => panic!("generation {other}"),
+                }
+            },
+        );
+    });
+}
+
+#[test]
+fn a_refusal_tells_the_reason_of_the_opening_it_met() {
+    model(|| {
+        let (c, _) = circuit(|c| c.consecutive_failures(1));
+        both(
+            move || fail(c),
+            || {
+                if let Err(refused) = c.acquire().map(std::mem::forget) {
+                    assert_eq!(refused.opened_by(), Reason::ConsecutiveFailures);
+                }
+            },
+        );
+    });
+}
+
+#[test]
+fn two_who_open_at_once_leave_the_record_of_the_one_who_won() {
+    long_model(|| {
+        let (c, _) = circuit(|c| c.consecutive_failures(1));
+        let early = c.acquire().unwrap();
+        both(move || early.failure(), || c.force_open());
+        let seen = c.snapshot();
+        assert_eq!((seen.state, seen.reason), (State::ForcedOpen, Reason::ForcedOpen));
+    });
+}
+
+#[test]
+fn a_probe_that_goes_down_at_the_deadline_is_never_left_with_a_half_open_circuit() {
+    long_model(|| {
+        let (c, _) = due(|c| c);
+        both(move || drop(c.acquire()), || c.on_probe(false));
+        let seen = c.snapshot();
+        assert_eq!((seen.state, seen.next_try), (State::Open, None));
+    });
+}
+
+#[test]
+fn a_trip_while_a_probe_comes_up_is_never_held_for_ever() {
+    long_model(|| {
+        let (c, _) = circuit(|c| c.consecutive_failures(1));
+        c.on_probe(false);
+        c.reset();
+        both(move || fail(c), || c.on_probe(true));
+        let seen = c.snapshot();
+        assert!(seen.state == State::HalfOpen || seen.next_try.is_some(), "{seen:?}");
+    });
+}
+
+#[test]
+fn a_probe_that_says_down_and_up_at_once_leaves_nothing_held() {
+    long_model(|| {
+        let (c, _) = circuit(|c| c.consecutive_failures(1));
+        let (a, b) = (c.probe_link(), c.probe_link());
+        a.report(false);
+        both(
+            move || a.report(true),
+            || {
+                b.report(false);
+                b.report(true);
+            },
+        );
+        let seen = c.snapshot();
+        assert!(seen.state != State::Open || seen.next_try.is_some(), "{seen:?}");
+    });
+}
+
+#[test]
+fn a_link_that_goes_while_another_comes_down_leaves_the_circuit_held() {
+    long_model(|| {
+        let (c, _) = circuit(|c| c.consecutive_failures(1));
+        let (gone, down) = (c.probe_link(), c.probe_link());
+        gone.report(false);
+        both(move || drop(gone), || down.report(false));
+        let seen = c.snapshot();
+        assert_eq!((seen.state, seen.next_try), (State::Open, None));
+        std::mem::forget(down);
+    });
+}
+
+struct Wakes(Notify);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+/// Waits until it is ready; loom finds it dead when nobody wakes.
+fn block_on(future: impl Future<Output = ()>) {
+    let wakes = Arc::new(Wakes(Notify::new()));
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut future = pin!(future);
+    while future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        wakes.0.wait();
+    }
+}
+
+#[test]
+fn one_who_waits_for_the_opening_is_woken() {
+    model(|| {
+        let (c, _) = circuit(|c| c.consecutive_failures(1));
+        both(move || block_on(c.opened()), || fail(c));
+    });
+}
+
+#[test]
+fn two_who_wait_are_both_woken() {
+    long_model(|| {
+        let (c, _) = circuit(|c| c.consecutive_failures(1));
+        let other = thread::spawn(move || block_on(c.opened()));
+        both(move || block_on(c.opened()), || fail(c));
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn one_who_waits_for_a_free_trial_is_woken_when_one_comes_back() {
+    long_model(|| {
+        let (c, _) = due(|c| c);
+        let trial = c.acquire().unwrap();
+        both(
+            move || {
+                let mut watch = c.watch();
+                block_on(std::future::poll_fn(|cx| {
+                    watch.wake_on_change(cx);
+                    match c.readiness() {
+                        Ok(()) => std::task::Poll::Ready(()),
+                        Err(_) => std::task::Poll::Pending,
+                    }
+                }));
+            },
+            || trial.record(Outcome::neutral()),
+        );
+    });
+}
