@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use state_core::{BuildError, Circuit, CircuitBuilder, EwmaWeights, ManualClock, OnCancel, Window};
-use support::{ms, secs};
+use support::secs;
 
 fn build(policy: impl FnOnce(CircuitBuilder) -> CircuitBuilder) -> Result<Circuit, BuildError> {
     policy(Circuit::builder("bad")).clock(ManualClock::new()).build()
@@ -203,12 +203,12 @@ fn a_coarse_clock_for_what_it_can_not_measure_is_refused() {
     let build =
         |set: fn(CircuitBuilder) -> CircuitBuilder| set(Circuit::builder("bad")).clock(SystemClock::coarse()).build();
     if cfg!(target_os = "linux") {
-        let error = build(|c| c.slow_call_rate_above(0.5, ms(49))).unwrap_err();
+        let error = build(|c| c.slow_call_rate_above(0.5, Duration::from_millis(49))).unwrap_err();
         assert_eq!(error.field(), "slow_after");
-        let error = build(|c| c.window(Window::time(ms(999)))).unwrap_err();
+        let error = build(|c| c.window(Window::time(Duration::from_millis(999)))).unwrap_err();
         assert_eq!(error.field(), "window.time");
     }
-    assert!(build(|c| c.slow_call_rate_above(0.5, ms(50))).is_ok());
+    assert!(build(|c| c.slow_call_rate_above(0.5, Duration::from_millis(50))).is_ok());
     assert!(build(|c| c.window(Window::time(secs(1)))).is_ok());
 }
 

@@ -5,13 +5,13 @@ mod support;
 use std::time::Duration;
 
 use state_core::{Outcome, RefusalReason, State, Window};
-use support::{Bench, bench, ms, secs};
+use support::{Bench, almost, bench, ms, secs};
 
 #[test]
 fn open_for_is_30_s_by_default() {
     let b = bench(|c| c);
     b.fails(5);
-    b.advance(secs(30) - ms(1));
+    b.advance(almost(secs(30)));
     assert_eq!((b.state(), b.refusal()), (State::Open, RefusalReason::Open));
     b.advance(ms(1));
     assert_eq!(b.state(), State::HalfOpen);
@@ -159,7 +159,7 @@ fn a_retry_hint_keeps_the_circuit_open_at_least_that_long() {
         let b = bench(|c| c.consecutive_failures(1));
         b.call(Outcome::failure().retry_after(secs(hint)));
         assert_eq!(b.retry_after(), Some(secs(open)), "hint {hint}");
-        b.advance(secs(open) - ms(1));
+        b.advance(almost(secs(open)));
         assert_eq!(b.state(), State::Open);
         b.advance(ms(1));
         assert_eq!(b.state(), State::HalfOpen);

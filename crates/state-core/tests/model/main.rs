@@ -25,11 +25,9 @@ fn explore(seeds: std::ops::Range<u64>) {
             let operations = shrink(&policy, operations);
             let last =
                 first_difference(&policy, &operations, &mut reasons).expect_err("shrinking keeps the difference");
-            let lines: String = operations
-                .iter()
-                .map(|operation| format!("  {operation:?}\n"))
-                .collect();
-            panic!("seed {seed}\n{policy:?}\n{lines}{last}\n(before shrinking: {first})");
+            let lines: Vec<_> = operations.iter().map(|operation| format!("{operation:?}")).collect();
+            let lines = lines.join("\n");
+            panic!("seed {seed}\n{policy:?}\n{lines}\n{last}\n(before shrinking: {first})");
         }
     }
     // Every way from state to state was gone, but for retiring.

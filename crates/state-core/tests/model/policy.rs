@@ -40,6 +40,7 @@ pub(crate) enum Back {
 
 /// Times are in ms.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Plan {
     pub(crate) consecutive: Option<u64>,
     pub(crate) failure_rate: Option<Limit>,

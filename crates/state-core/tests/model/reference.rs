@@ -163,6 +163,7 @@ impl Reference {
         self.hint = None;
     }
 
+    #[allow(clippy::cast_sign_loss, reason = "a product of positive numbers")]
     fn open_until(&self, at: u64) -> Option<u64> {
         if self.plan.until_probe || self.downs > 0 {
             return None;

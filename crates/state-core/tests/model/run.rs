@@ -124,6 +124,7 @@ pub(crate) fn first_difference(
     result
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "values made at the call site")]
 fn same<T: PartialEq + Debug>(what: &str, breaker: T, reference: T) -> Result<(), String> {
     if breaker == reference {
         Ok(())

@@ -20,6 +20,11 @@ pub const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
+/// A millisecond less.
+pub fn almost(time: Duration) -> Duration {
+    time.checked_sub(ms(1)).expect("at least a millisecond")
+}
+
 /// A circuit with a clock of its own.
 pub fn bench(policy: impl FnOnce(CircuitBuilder) -> CircuitBuilder) -> Bench {
     let clock = ManualClock::new();
