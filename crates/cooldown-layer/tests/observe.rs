@@ -14,6 +14,7 @@ use tracing::field::{Field, Visit};
 
 #[test]
 fn every_decision_is_counted_and_labels_are_bounded() {
+    let _alone = alone();
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let store = Flaky::new(MemoryStore::new());
@@ -68,6 +69,12 @@ fn every_decision_is_counted_and_labels_are_bounded() {
     assert_eq!(seen, want.map(|(name, value)| (name.to_owned(), value)).into());
 }
 
+/// One test at a time: where an event is first met while nobody listens, tracing remembers that nobody does.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Writes down every event of ours.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
@@ -103,6 +110,7 @@ impl tracing::Subscriber for Log {
 
 #[test]
 fn every_decision_is_one_event_with_all_its_figures() {
+    let _alone = alone();
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), || {
         tokio_test::block_on(async {
