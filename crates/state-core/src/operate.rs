@@ -111,8 +111,13 @@ impl Circuit {
     /// # Ok::<(), state_core::BuildError>(())
     /// ```
     pub fn on_probe(&self, up: bool) {
-        if self.owns() {
-            self.probe_says(&self.slot.line.probe_down, up);
+        let said = |down: bool| (u64::from(self.incarnation) << 1) | u64::from(down);
+        let word = &self.slot.line.probe_down;
+        match word.compare_exchange(said(up), said(!up), Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => self.probe_says(up, true),
+            Err(seen) if seen == said(!up) => self.probe_says(up, false),
+            // The slot is another circuit's by now.
+            Err(_) => {}
         }
     }
 
@@ -139,33 +144,53 @@ impl Circuit {
         }
     }
 
-    fn probe_says(&self, down: &AtomicBool, up: bool) {
-        if down.swap(!up, Ordering::AcqRel) != up {
-            // Nothing new, but to a circuit that was tripped and waits for just this word.
+    fn probe_says(&self, up: bool, news: bool) {
+        if !news {
+            // But to a circuit that was tripped and waits for just this word.
             if up && self.policy().open_until_probe {
                 self.up();
             }
-            return;
-        }
-        if up {
-            if self.slot.downs.fetch_sub(1, Ordering::AcqRel) == 1 {
+        } else if up {
+            if self.count_probe(false) == Some(1) {
                 // SeqCst: whoever holds the circuit open at this moment either sees the count, or this sees it open.
                 fence(Ordering::SeqCst);
                 self.up();
             }
-        } else {
-            self.slot.downs.fetch_add(1, Ordering::AcqRel);
+        } else if self.count_probe(true).is_some() {
             // SeqCst: whoever opens or half-opens the circuit at this moment either sees the count, or this sees it.
             fence(Ordering::SeqCst);
             self.hold();
         }
     }
 
+    /// Whether a health probe says down.
+    pub(crate) fn is_down(&self) -> bool {
+        (1..1 << 31).contains(&(self.slot.downs.load(Ordering::Acquire) & 0xffff_ffff))
+    }
+
+    /// Counts a probe that went down, or one that no longer is. How many there were, unless the slot is another's.
+    fn count_probe(&self, down: bool) -> Option<u64> {
+        let mut seen = self.slot.downs.load(Ordering::Acquire);
+        while seen >> 32 == u64::from(self.incarnation) {
+            let step = if down { 1 } else { 0xffff_ffff };
+            let new = (seen & !0xffff_ffff) | (seen.wrapping_add(step) & 0xffff_ffff);
+            match self
+                .slot
+                .downs
+                .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return Some(seen & 0xffff_ffff),
+                Err(now) => seen = now,
+            }
+        }
+        None
+    }
+
     /// An open circuit goes to half-open, unless a probe says down.
     fn up(&self) {
         loop {
             let word = self.slot.word.load();
-            if !self.owns() || word.state() != State::Open || self.slot.downs.load(Ordering::Acquire) > 0 {
+            if !self.owns() || word.state() != State::Open || self.is_down() {
                 return;
             }
             self.half_open(word, Reason::ProbeUp);
@@ -177,7 +202,7 @@ impl Circuit {
     pub(crate) fn hold(&self) {
         loop {
             let word = self.slot.word.load();
-            if !self.owns() || self.slot.downs.load(Ordering::Acquire) == 0 {
+            if !self.owns() || !self.is_down() {
                 return;
             }
             let held = match word.state() {
@@ -214,7 +239,7 @@ impl Circuit {
 
     /// A probe that said down has gone: what only it held open opens for the usual time from now.
     fn let_go(&self) {
-        if self.slot.downs.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.count_probe(false) == Some(1) {
             // SeqCst: as where a probe says up.
             fence(Ordering::SeqCst);
             self.unhold();
@@ -227,7 +252,7 @@ impl Circuit {
         loop {
             let word = self.slot.word.load();
             let held = word.state() == State::Open && word.payload() == HELD;
-            if !self.owns() || !held || self.policy().open_until_probe || self.slot.downs.load(Ordering::Acquire) > 0 {
+            if !self.owns() || !held || self.policy().open_until_probe || self.is_down() {
                 return;
             }
             let Some(period) = self.period(word) else { continue };
@@ -236,7 +261,7 @@ impl Circuit {
                 // SeqCst: a probe that says down meanwhile may have found the circuit held.
                 fence(Ordering::SeqCst);
                 self.slot.line.waiters.wake_all();
-                if self.slot.downs.load(Ordering::Acquire) > 0 {
+                if self.is_down() {
                     self.hold();
                 }
                 return;
@@ -264,15 +289,14 @@ pub struct ProbeLink {
 impl ProbeLink {
     /// What the probe says: `up` or down. See [`Circuit::on_probe`].
     pub fn report(&self, up: bool) {
-        if self.circuit.owns() {
-            self.circuit.probe_says(&self.down, up);
-        }
+        let news = self.down.swap(!up, Ordering::AcqRel) == up;
+        self.circuit.probe_says(up, news);
     }
 }
 
 impl Drop for ProbeLink {
     fn drop(&mut self) {
-        if self.circuit.owns() && self.down.swap(false, Ordering::AcqRel) {
+        if self.down.swap(false, Ordering::AcqRel) {
             self.circuit.let_go();
         }
     }

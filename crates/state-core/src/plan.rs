@@ -54,6 +54,8 @@ pub(crate) struct Ewma {
 }
 
 const ONE: u64 = 1 << 22;
+/// Above this a limit would be out of reach, and a weight would be 1.
+const NEAREST_TO_ONE: f64 = 0.999_999_6;
 
 impl Ewma {
     fn new(rule: crate::policy::EwmaRule) -> Self {
@@ -67,8 +69,9 @@ impl Ewma {
         }
     }
 
+    /// What is left is kept of the way to 1: rounded down, so that failures alone lead all the way.
     pub(crate) fn after_failure(self, rate: u64) -> u64 {
-        (((rate * self.failure_keep) >> 22) + (ONE - self.failure_keep)).min(ONE - 1)
+        (ONE - (((ONE - rate) * self.failure_keep) >> 22)).min(ONE - 1)
     }
 
     pub(crate) fn after_success(self, rate: u64) -> u64 {
@@ -228,6 +231,16 @@ fn check_rules(check: &Check<'_>, policy: &Policy) -> Result<(), BuildError> {
         check.fraction("ewma.failure_keep", rule.weights.failure_keep)?;
         check.fraction("ewma.success_keep", rule.weights.success_keep)?;
         check.fraction("ewma.floor", rule.weights.floor)?;
+        for (field, value) in [
+            ("ewma", rule.above),
+            ("ewma.failure_keep", rule.weights.failure_keep),
+            ("ewma.success_keep", rule.weights.success_keep),
+        ] {
+            if value > NEAREST_TO_ONE {
+                let problem = format!("is nearer to 1 than 22 bits can tell; it must be at most {NEAREST_TO_ONE}");
+                return Err(check.fail(field, value, problem));
+            }
+        }
     }
     if let Some(grace) = policy.grace {
         check.span("grace", grace)?;

@@ -99,7 +99,11 @@ impl Threshold {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(deny_unknown_fields)
+)]
 pub(crate) struct SlowRule {
     pub(crate) rate: Threshold,
     #[cfg_attr(feature = "serde", serde(with = "crate::span"))]
@@ -107,7 +111,11 @@ pub(crate) struct SlowRule {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(deny_unknown_fields)
+)]
 pub(crate) struct EwmaRule {
     pub(crate) above: f64,
     #[cfg_attr(feature = "serde", serde(default))]
@@ -115,7 +123,11 @@ pub(crate) struct EwmaRule {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(deny_unknown_fields)
+)]
 pub(crate) struct Backoff {
     pub(crate) factor: f64,
     #[cfg_attr(feature = "serde", serde(with = "crate::span"))]
@@ -126,7 +138,7 @@ pub(crate) struct Backoff {
 #[cfg_attr(
     feature = "serde",
     derive(serde::Serialize, serde::Deserialize),
-    serde(rename_all = "snake_case")
+    serde(rename_all = "snake_case", deny_unknown_fields)
 )]
 pub(crate) enum HalfOpen {
     Trials(u32),
@@ -149,7 +161,11 @@ pub(crate) enum HalfOpen {
 /// let policy = Policy::new().ewma(0.8, EwmaWeights { success_keep: 0.7, ..EwmaWeights::default() });
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct EwmaWeights {
     /// What is left of the rate after a failure, in [0, 1).
     pub failure_keep: f64,

@@ -151,12 +151,12 @@ impl Circuit {
         let Some(lap) = self.push(token, landing) else {
             return false;
         };
-        if bad {
-            // SeqCst: of two failures at the same time at least one must see both, or neither would trip; and of a
-            // failure and a success that finds the window clean, at least one must see the other (see `clean`).
+        let judged = bad || self.policy().evaluate_on_every_outcome;
+        if judged {
+            // SeqCst: of two that judge at the same time at least one must see both outcomes, or neither would trip; and of
+            // a failure and a success that finds the window clean, at least one must see the other (see `clean`).
             fence(Ordering::SeqCst);
         }
-        let judged = bad || self.policy().evaluate_on_every_outcome;
         let mut word = self.slot.word.load();
         while word.same_period(token) {
             let payload = self.closed_payload(word, landing);

@@ -23,8 +23,9 @@ use crate::word::{GENERATION, StateWord, Word};
 pub(crate) struct Slot {
     pub(crate) word: StateWord,
     pub(crate) incarnation: AtomicU32,
-    /// How many health probes say down.
-    pub(crate) downs: AtomicU32,
+    /// How many health probes say down: `incarnation (32) | count (32)`, so that a probe of the former owner counts
+    /// nowhere. A count may be below nothing for the moment in which a probe's two words overtake each other.
+    pub(crate) downs: AtomicU64,
     /// When the trials that are out must have come to a verdict: `generation (22) | number (2) | ms (40)`.
     pub(crate) term: AtomicU64,
     /// Until when a failure asked to be left alone: `generation (22) | ms (42)`.
@@ -43,9 +44,11 @@ pub(crate) struct Line {
     /// The generation for which a `WouldTrip` was sent, plus one.
     pub(crate) would_trip: AtomicU64,
     pub(crate) seed: AtomicU64,
-    /// What `on_probe` last said.
-    pub(crate) probe_down: AtomicBool,
+    /// What `on_probe` last said: `incarnation (32) | down (1)`.
+    pub(crate) probe_down: AtomicU64,
     pub(crate) observed: AtomicBool,
+    /// Transitions that were lost on their way to observers.
+    pub(crate) lost: AtomicU64,
     pub(crate) observer_panics: AtomicU64,
     pub(crate) waiters: Waiters,
 }
@@ -96,7 +99,7 @@ impl Slot {
         Self {
             word: StateWord::new(Word::new(State::Retired, 0, 0)),
             incarnation: AtomicU32::new(0),
-            downs: AtomicU32::new(0),
+            downs: AtomicU64::new(0),
             term: AtomicU64::new(0),
             hint: AtomicU64::new(0),
             // The odd one belongs to the generation before: generation 1 has not begun.
@@ -105,8 +108,9 @@ impl Slot {
                 last_failure: AtomicU64::new(0),
                 would_trip: AtomicU64::new(0),
                 seed: AtomicU64::new(0),
-                probe_down: AtomicBool::new(false),
+                probe_down: AtomicU64::new(0),
                 observed: AtomicBool::new(false),
+                lost: AtomicU64::new(0),
                 observer_panics: AtomicU64::new(0),
                 waiters: Waiters::new(),
             },
@@ -121,11 +125,10 @@ impl Slot {
 
     /// Wipes what the former owner left. The state word stays retired meanwhile.
     fn wipe(&self) {
-        self.downs.store(0, Ordering::Relaxed);
         self.line.last_failure.store(0, Ordering::Relaxed);
         self.line.would_trip.store(0, Ordering::Relaxed);
-        self.line.probe_down.store(false, Ordering::Relaxed);
         self.line.observed.store(false, Ordering::Relaxed);
+        self.line.lost.store(0, Ordering::Relaxed);
         self.line.observer_panics.store(0, Ordering::Relaxed);
         self.totals.clear();
         if let Windows::Tally(tally) = &self.window {
@@ -137,6 +140,10 @@ impl Slot {
     fn take(&self) -> u32 {
         self.wipe();
         let incarnation = self.incarnation.load(Ordering::Relaxed).wrapping_add(1);
+        self.downs.store(u64::from(incarnation) << 32, Ordering::Relaxed);
+        self.line
+            .probe_down
+            .store(u64::from(incarnation) << 1, Ordering::Relaxed);
         // Release, and the state word's swap to closed comes after: who sees that state sees this incarnation too.
         self.incarnation.store(incarnation, Ordering::Release);
         incarnation

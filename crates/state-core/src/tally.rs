@@ -179,9 +179,12 @@ impl Tally {
     ) -> Option<()> {
         let tick = slicing.tick(nanos);
         // Relaxed is enough to see whether the turn of the slice was noted; `turn` looks again.
-        if self.last.load(Ordering::Relaxed) < tick {
+        let last = self.last.load(Ordering::Relaxed);
+        if last < tick {
             self.turn(tick);
         }
+        // An outcome of a slice before the last counts in the last: what time the clock once told, it is at least.
+        let tick = tick.max(last);
         self.push(
             (tick % u64::from(slicing.buckets)) as usize,
             Tag::Time { generation, tick },
@@ -309,22 +312,24 @@ impl Tally {
         let slices = self.shards[0].0.len();
         let words = self.shards.len() * slices * WORDS;
         let rounds = (words as u64).div_ceil(FRESH_WITHIN);
+        let last = self.last.load(Ordering::Acquire);
         for turn in generation * rounds..(generation + 1) * rounds {
             let at = (turn % words as u64) as usize;
             Self::freshen_word(
                 &self.shards[at / (slices * WORDS)].0[at / WORDS % slices][at % WORDS],
                 generation,
                 time,
+                last,
             );
         }
     }
 
-    fn freshen_word(word: &AtomicU64, generation: u64, time: Option<(Slicing, u64)>) {
+    fn freshen_word(word: &AtomicU64, generation: u64, time: Option<(Slicing, u64)>, last: u64) {
         let tag = match time {
             None => Tag::Lifetime(generation),
             Some((slicing, nanos)) => Tag::Time {
                 generation,
-                tick: slicing.tick(nanos).wrapping_sub(LONG_SILENCE),
+                tick: slicing.tick(nanos).max(last).wrapping_sub(LONG_SILENCE),
             },
         };
         let seen = word.load(Ordering::Acquire);

@@ -115,11 +115,14 @@ impl Circuit {
         }
         if matches!(to.to, State::HalfOpen | State::Open) {
             // What was true of the probes when the move was prepared may not be any more.
-            match slot.downs.load(Ordering::Acquire) {
-                0 if next.payload() != HELD || self.policy().open_until_probe => {}
-                0 if to.reason == Reason::ProbeDown => self.half_open(next, Reason::ProbeUp),
-                0 => self.unhold(),
-                _ => self.hold(),
+            if self.is_down() {
+                self.hold();
+            } else if next.payload() == HELD && !self.policy().open_until_probe {
+                if to.reason == Reason::ProbeDown {
+                    self.half_open(next, Reason::ProbeUp);
+                } else {
+                    self.unhold();
+                }
             }
         }
         slot.line.waiters.wake_all();
@@ -142,7 +145,7 @@ impl Circuit {
     pub(crate) fn opening(&self, from: Word, reason: Reason, level: u64, now: u64) -> Move {
         let policy = self.policy();
         let mut payload = HELD;
-        if !policy.open_until_probe && self.slot.downs.load(Ordering::Acquire) == 0 {
+        if !policy.open_until_probe && !self.is_down() {
             let until = now.saturating_add(self.open_time(level)).div_ceil(1_000_000);
             let hint = stamped(self.slot.hint.load(Ordering::Acquire), from.generation()).unwrap_or(0);
             payload = until.max(hint).min(HELD - 1);

@@ -17,21 +17,25 @@ pub(crate) struct Waiter {
 
 pub(crate) struct Waiters {
     list: Stack<Arc<Waiter>>,
-    /// How many wake-ups there were.
+    /// How many wake-ups have begun.
     woken: AtomicU64,
+    /// How many of them have taken the list.
+    taken: AtomicU64,
     /// How many were listed since the list was last looked through.
     listed: AtomicU64,
     /// After how many it is looked through.
     limit: AtomicU64,
 }
 
-const SWEEP_AT: u64 = 64;
+/// The model checker would not live to see 64.
+const SWEEP_AT: u64 = if cfg!(fusebox_loom) { 1 } else { 64 };
 
 impl Waiters {
     pub(crate) fn new() -> Self {
         Self {
             list: Stack::new(),
             woken: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             listed: AtomicU64::new(0),
             limit: AtomicU64::new(SWEEP_AT),
         }
@@ -45,7 +49,9 @@ impl Waiters {
             return;
         }
         self.woken.fetch_add(1, Ordering::AcqRel);
-        for waiter in self.list.take_all() {
+        let waiting = self.list.take_all();
+        self.taken.fetch_add(1, Ordering::AcqRel);
+        for waiter in waiting {
             waiter.listed.store(false, Ordering::Release);
             waiter.waker.wake();
         }
@@ -64,9 +70,11 @@ impl Waiters {
     }
 
     /// Drops those who have gone away, so that a flood of them takes no memory until the next change. Whoever wakes
-    /// meanwhile may miss those in hand, so they are all woken if that happened.
+    /// meanwhile, or had begun to before, may miss those in hand, so they are all woken if that happened.
     #[cold]
     fn sweep(&self) {
+        // In this order: if both are the same, no wake-up stood between its count and the list.
+        let taken = self.taken.load(Ordering::Acquire);
         let woken = self.woken.load(Ordering::Acquire);
         let mut kept: u64 = 0;
         for waiter in self.list.take_all() {
@@ -80,7 +88,7 @@ impl Waiters {
         self.limit.store(kept.max(SWEEP_AT), Ordering::Relaxed);
         self.listed.store(1, Ordering::Release);
         fence(Ordering::SeqCst);
-        if self.woken.load(Ordering::Acquire) != woken {
+        if taken != woken || self.woken.load(Ordering::Acquire) != woken {
             self.wake_all();
         }
     }

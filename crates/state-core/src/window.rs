@@ -35,7 +35,7 @@ pub struct Window(pub(crate) Kind);
 #[cfg_attr(
     feature = "serde",
     derive(serde::Serialize, serde::Deserialize),
-    serde(rename_all = "snake_case")
+    serde(rename_all = "snake_case", deny_unknown_fields)
 )]
 pub(crate) enum Kind {
     Lifetime,
