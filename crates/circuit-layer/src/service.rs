@@ -4,7 +4,7 @@ use std::fmt;
 use std::mem;
 use std::task::{Context, Poll, ready};
 
-use state_core::{Circuit, Outcome, Permit, RefusalReason, Refused};
+use state_core::{Circuit, Permit, RefusalReason};
 use tower_service::Service;
 
 use crate::future::CircuitFuture;
@@ -37,15 +37,33 @@ pub struct CircuitService<S, M = Plain> {
 /// What `poll_ready` has said since the last call.
 #[derive(Default)]
 struct Readiness {
-    /// The inner service has been ready, and has not been called since.
-    inner: bool,
-    /// The circuit has said that it would admit: a ramp has drawn for this call.
-    admitted: bool,
-    /// The circuit refused and the inner service is not ready, so the next call is refused, whatever the circuit says
-    /// by then.
-    shut: Option<Refused>,
+    said: Said,
     /// Only for who has had to wait.
     gate: Option<Gate>,
+}
+
+/// In one byte, which a call on the healthy path reads once and writes once.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// Nothing, or that the inner service is not ready.
+    #[default]
+    Nothing,
+    /// The circuit would admit, so a ramp has drawn for this call, but the inner service is not ready.
+    Admitted,
+    /// The circuit would admit, and the inner service has been ready and has not been called since.
+    Ready,
+    /// The circuit refuses; the inner service has been ready and has not been called since.
+    Refusing,
+    /// The circuit refuses for this reason and the inner service is not ready, so the next call is refused, whatever the
+    /// circuit says by then.
+    Shut(RefusalReason),
+}
+
+impl Said {
+    /// Whether the inner service has been ready, and has not been called since.
+    const fn is_inner_ready(self) -> bool {
+        matches!(self, Self::Ready | Self::Refusing)
+    }
 }
 
 impl<S, M> CircuitService<S, M> {
@@ -84,19 +102,20 @@ impl<S, M> CircuitService<S, M> {
     /// admitted by now; `Ready(false)` when the next call may come and be refused.
     #[cold]
     #[inline(never)]
-    fn poll_refusing(&mut self, refused: Refused, cx: &mut Context<'_>) -> Poll<bool> {
+    fn poll_refusing(&mut self, reason: RefusalReason, cx: &mut Context<'_>) -> Poll<bool> {
         let ready = &mut self.ready;
-        if ready.admitted && refused.reason() == RefusalReason::Ramp {
+        if reason == RefusalReason::Ramp && matches!(ready.said, Said::Admitted | Said::Ready) {
             // The ramp has drawn for this call already, and once is enough.
             return Poll::Ready(true);
         }
-        ready.admitted = false;
+        let inner_ready = ready.said.is_inner_ready();
+        ready.said = if inner_ready { Said::Refusing } else { Said::Nothing };
         if self.gated {
             let gate = ready.gate.get_or_insert_with(|| Gate::new(self.circuit));
             return gate.poll(cx).map(|()| true);
         }
-        if !ready.inner {
-            ready.shut = Some(refused);
+        if !inner_ready {
+            ready.said = Said::Shut(reason);
         }
         Poll::Ready(false)
     }
@@ -107,7 +126,7 @@ impl<S, M> CircuitService<S, M> {
     #[inline(never)]
     fn is_shut_meanwhile(&mut self, cx: &Context<'_>) -> bool {
         let ready = &mut self.ready;
-        ready.inner = false;
+        ready.said = Said::Admitted;
         if self.gated {
             return false;
         }
@@ -115,10 +134,9 @@ impl<S, M> CircuitService<S, M> {
             .gate
             .get_or_insert_with(|| Gate::new(self.circuit))
             .wake_on_change(cx);
-        match self.circuit.readiness() {
-            Err(refused) if refused.reason() != RefusalReason::Ramp => {
-                ready.admitted = false;
-                ready.shut = Some(refused);
+        match self.circuit.refusing() {
+            Some(reason) if reason != RefusalReason::Ramp => {
+                ready.said = Said::Shut(reason);
                 true
             }
             _ => false,
@@ -133,30 +151,23 @@ impl<S, M> CircuitService<S, M> {
         S: Service<Req>,
         M: Mode<Req, S::Response, S::Error>,
     {
-        let admitted = mem::take(&mut self.ready.admitted);
-        let acquired = match self.ready.shut.take() {
-            Some(shut) => Err(self.refuse_unready(shut)),
-            None if admitted => self.circuit.acquire_when_ready(),
-            None => self.circuit.acquire(),
+        let said = mem::take(&mut self.ready.said);
+        let acquired = if let Said::Shut(reason) = said {
+            Err(self.circuit.refuse(reason))
+        } else if matches!(said, Said::Ready | Said::Admitted) {
+            self.circuit.acquire_when_ready()
+        } else {
+            self.circuit.acquire()
         };
         match acquired {
             Ok(permit) => self.call_inner(request, permit),
             Err(refused) => {
+                if said.is_inner_ready() {
+                    self.ready.said = Said::Refusing;
+                }
                 self.seen.refused(&refused);
                 CircuitFuture::refused(self.mode.refused(&refused, &request))
             }
-        }
-    }
-
-    /// The inner service is not ready, so this call can't be made even if the circuit would admit it by now.
-    fn refuse_unready(&self, shut: Refused) -> Refused {
-        // Asked again all the same: the circuit counts a refusal, and says how much time is left by now.
-        match self.circuit.acquire() {
-            Ok(permit) => {
-                permit.record(Outcome::neutral());
-                shut
-            }
-            Err(refused) => refused,
         }
     }
 
@@ -166,7 +177,6 @@ impl<S, M> CircuitService<S, M> {
         S: Service<Req>,
         M: Mode<Req, S::Response, S::Error>,
     {
-        self.ready.inner = false;
         let call = self.mode.begin(&request);
         // If this panics the permit is dropped while unwinding: a failure.
         CircuitFuture::running(self.inner.call(request), permit, call)
@@ -184,19 +194,20 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), M::Error>> {
-        self.ready.shut = None;
-        if let Err(refused) = self.circuit.readiness() {
-            if !ready!(self.poll_refusing(refused, cx)) {
+        if let Some(reason) = self.circuit.refusing() {
+            if !ready!(self.poll_refusing(reason, cx)) {
                 return Poll::Ready(Ok(()));
             }
         }
-        self.ready.admitted = true;
         match self.inner.poll_ready(cx) {
             Poll::Ready(Ok(())) => {
-                self.ready.inner = true;
+                self.ready.said = Said::Ready;
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(M::error(error))),
+            Poll::Ready(Err(error)) => {
+                self.ready.said = Said::Admitted;
+                Poll::Ready(Err(M::error(error)))
+            }
             Poll::Pending if self.is_shut_meanwhile(cx) => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
         }
@@ -204,9 +215,9 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        if self.ready.shut.is_none() {
+        if !matches!(self.ready.said, Said::Shut(_)) {
             if let Some(permit) = self.circuit.acquire_closed() {
-                self.ready.admitted = false;
+                self.ready.said = Said::Nothing;
                 return self.call_inner(request, permit);
             }
         }

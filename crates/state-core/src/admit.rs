@@ -1,9 +1,8 @@
 //! The way in: a permit, or a refusal.
 
-use core::time::Duration;
-
 use crate::circuit::Circuit;
 use crate::error::{RefusalReason, Refused};
+use crate::period::Period;
 use crate::permit::Permit;
 use crate::plan::{millis, until};
 use crate::policy::HalfOpen;
@@ -12,7 +11,7 @@ use crate::state::{Reason, State};
 use crate::sync::Ordering;
 use crate::totals::Count;
 use crate::transit::{Move, Term};
-use crate::word::{HELD, Trials, Word};
+use crate::word::{HELD, Token, Trials, Word};
 
 /// What half-open says to a caller.
 enum Trial {
@@ -20,6 +19,14 @@ enum Trial {
     Refused(RefusalReason, Option<u64>),
     /// The state has moved on: look again.
     Again,
+}
+
+/// A refusal, as far as it is decided.
+struct No {
+    word: Word,
+    reason: RefusalReason,
+    /// In ns.
+    wait: Option<u64>,
 }
 
 /// What the caller wants to know or do.
@@ -31,6 +38,8 @@ enum Want {
     PermitWhenReady,
     /// Only whether a permit could be had.
     Answer,
+    /// A refusal, if there is a reason for one: a ramp does not draw.
+    Refusal,
 }
 
 impl Circuit {
@@ -81,8 +90,11 @@ impl Circuit {
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "as `acquire`")]
     pub fn acquire_closed(&self) -> Option<Permit> {
+        // Whether the slot is still this handle's is asked when the permit settles, if that would change anything.
         let word = self.slot.word.load();
-        if word.is_closed() && self.owns() {
+        if word.is_clean() {
+            Some(Permit::new(*self, Token::clean(word), 0))
+        } else if word.is_closed() {
             Some(self.permit(word))
         } else {
             None
@@ -127,23 +139,119 @@ impl Circuit {
         if word.is_closed() {
             return Ok(());
         }
+        self.readiness_cold()
+    }
+
+    /// Why a call would be refused now, if it would: [`readiness`](Self::readiness) without the details.
+    ///
+    /// ```
+    /// use state_core::{Circuit, RefusalReason};
+    ///
+    /// let circuit = Circuit::builder("doc").build()?;
+    /// assert_eq!(circuit.refusing(), None);
+    /// circuit.force_open();
+    /// assert_eq!(circuit.refusing(), Some(RefusalReason::ForcedOpen));
+    /// # Ok::<(), state_core::BuildError>(())
+    /// ```
+    #[inline]
+    pub fn refusing(&self) -> Option<RefusalReason> {
+        if self.slot.word.load().is_closed() {
+            return None;
+        }
+        self.refusing_cold()
+    }
+
+    /// The refusal for a `reason` that [`refusing`](Self::refusing) gave a moment ago, whatever the circuit says by now:
+    /// for a service that has told its caller to come and be refused. Counted as refused. If it would be admitted now the
+    /// time to wait is zero.
+    #[inline]
+    pub fn refuse(&self, reason: RefusalReason) -> Refused {
+        self.refused_open().unwrap_or_else(|| self.refuse_otherwise(reason))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse_otherwise(&self, reason: RefusalReason) -> Refused {
+        if self.owns() {
+            self.slot.totals.add(Count::Refused);
+        }
+        let (word, reason, wait) = match self.weigh(Want::Refusal) {
+            Err(No { word, reason, wait }) => (word, reason, wait),
+            Ok(word) => (word, reason, Some(0)),
+        };
+        self.refused(self.period(word).unwrap_or(Period::UNKNOWN), reason, wait)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn readiness_cold(&self) -> Result<(), Refused> {
         self.decide(Want::Answer).map(|_| ())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refusing_cold(&self) -> Option<RefusalReason> {
+        if self.time_left(self.slot.word.load()) > 0 {
+            return Some(RefusalReason::Open);
+        }
+        self.refusing_otherwise()
+    }
+
+    #[inline(never)]
+    fn refusing_otherwise(&self) -> Option<RefusalReason> {
+        self.weigh(Want::Answer).err().map(|no| no.reason)
+    }
+
+    /// What most refusals come from, apart from all else: how long `word` says the circuit stays open, in ns. 0 when it
+    /// is not open, or not for a known time, or not this handle's.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "as `decide`")]
+    fn time_left(&self, word: Word) -> u64 {
+        let deadline = word.payload();
+        if word.is_open() && deadline != HELD && self.owns() {
+            until(deadline, self.meta.plan.now())
+        } else {
+            0
+        }
+    }
+
+    /// The refusal of a circuit that is open for a known time, counted.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "as `decide`")]
+    fn refused_open(&self) -> Option<Refused> {
+        let word = self.slot.word.load();
+        let left = self.time_left(word);
+        if left == 0 {
+            return None;
+        }
+        let period = self.period(word)?;
+        self.slot.totals.add(Count::Refused);
+        Some(self.refused(period, RefusalReason::Open, Some(left)))
     }
 
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "as `acquire`")]
     fn permit(&self, word: Word) -> Permit {
-        let started = if self.meta.plan.slow_after.is_some() {
-            self.meta.plan.now()
+        let timed = if word.is_closed() {
+            word.is_timed()
         } else {
-            0
+            self.times_calls()
         };
-        Permit::new(*self, word, started)
+        let started = if timed { self.meta.plan.now() } else { 0 };
+        Permit::new(*self, Token::told(word), started)
     }
 
     #[cold]
     #[inline(never)]
     fn acquire_cold(&self, want: Want) -> Result<Permit, Refused> {
+        if let Some(refused) = self.refused_open() {
+            return Err(refused);
+        }
+        self.acquire_otherwise(want)
+    }
+
+    #[inline(never)]
+    fn acquire_otherwise(&self, want: Want) -> Result<Permit, Refused> {
         match self.decide(want) {
             Ok(word) => Ok(self.permit(word)),
             Err(refused) => {
@@ -154,57 +262,68 @@ impl Circuit {
     }
 
     /// The word under which a call is admitted; for a retired handle one of state `Retired`.
-    #[cold]
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "a refusal is made where it is wanted, not handed from place to place"
+    )]
     fn decide(&self, want: Want) -> Result<Word, Refused> {
+        loop {
+            let no = match self.weigh(want) {
+                Ok(word) => return Ok(word),
+                Err(no) => no,
+            };
+            // None: the circuit has moved on and the answer may be another.
+            if let Some(period) = self.period(no.word) {
+                return Err(self.refused(period, no.reason, no.wait));
+            }
+        }
+    }
+
+    /// What [`decide`](Self::decide) decides, without the details of a refusal.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "as `decide`")]
+    fn weigh(&self, want: Want) -> Result<Word, No> {
         loop {
             let word = self.slot.word.load();
             if !self.owns() {
                 return Ok(Word::new(State::Retired, 0, 0));
             }
-            match word.state() {
+            let (reason, wait) = match word.state() {
                 State::Closed | State::MetricsOnly | State::Disabled | State::Retired => return Ok(word),
-                State::ForcedOpen => {
-                    if let Some(refused) = self.refused(word, RefusalReason::ForcedOpen, None) {
-                        return Err(refused);
-                    }
-                }
+                State::ForcedOpen => (RefusalReason::ForcedOpen, None),
                 State::Open => {
                     let deadline = word.payload();
                     let wait = (deadline != HELD).then(|| until(deadline, self.meta.plan.now()));
-                    if wait != Some(0) {
-                        if let Some(refused) = self.refused(word, RefusalReason::Open, wait) {
-                            return Err(refused);
+                    if wait == Some(0) {
+                        if matches!(want, Want::Answer | Want::Refusal) {
+                            return Ok(word);
                         }
-                    } else if want == Want::Answer {
-                        return Ok(word);
-                    } else {
                         self.half_open(word, Reason::OpenTimeEnded);
+                        continue;
                     }
+                    (RefusalReason::Open, wait)
                 }
                 State::HalfOpen => match self.trial(word, want) {
                     Trial::Admitted(word) => return Ok(word),
-                    Trial::Refused(reason, wait) => {
-                        if let Some(refused) = self.refused(word, reason, wait) {
-                            return Err(refused);
-                        }
-                    }
-                    Trial::Again => {}
+                    Trial::Refused(reason, wait) => (reason, wait),
+                    Trial::Again => continue,
                 },
-            }
+            };
+            return Err(No { word, reason, wait });
         }
     }
 
-    /// The refusal; `None` when the circuit has moved on and the answer may be another.
-    fn refused(&self, word: Word, reason: RefusalReason, wait: Option<u64>) -> Option<Refused> {
-        let period = self.period(word)?;
-        Some(Refused {
+    #[inline]
+    fn refused(&self, period: Period, reason: RefusalReason, wait: Option<u64>) -> Refused {
+        Refused {
             meta: self.meta,
             reason,
             opened_by: period.reason,
             streak: u32::try_from(period.streak).unwrap_or(u32::MAX),
             figures: period.figures,
-            mark: Refusal::new(wait.map(Duration::from_nanos)),
-        })
+            mark: Refusal::after_nanos(wait),
+        }
     }
 
     /// Open to half-open. The windows empty themselves: they belong to an earlier generation.
@@ -239,7 +358,7 @@ impl Circuit {
             let deadline = running.map_or(0, |term| term.deadline);
             return Trial::Refused(RefusalReason::TrialsBusy, Some(until(deadline, self.meta.plan.now())));
         }
-        if want == Want::Answer {
+        if matches!(want, Want::Answer | Want::Refusal) {
             return Trial::Admitted(word);
         }
         let number = if out > 0 {
@@ -295,7 +414,12 @@ impl Circuit {
         };
         let gone = self.now_ms().saturating_sub(period.since).min(over);
         let share = two_to_the(gone as f64 / over as f64) - 1.0;
-        if want == Want::PermitWhenReady || self.random() < share {
+        let drawn = match want {
+            Want::PermitWhenReady => true,
+            Want::Permit | Want::Answer => self.random() < share,
+            Want::Refusal => false,
+        };
+        if drawn {
             Trial::Admitted(word)
         } else {
             Trial::Refused(RefusalReason::Ramp, Some((over - gone) * 1_000_000))

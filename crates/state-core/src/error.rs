@@ -176,36 +176,39 @@ impl Refused {
     fn cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let policy = &self.meta.plan.policy;
         match (self.opened_by, policy.failure_rate, policy.slow_call_rate) {
-            (Reason::ConsecutiveFailures, ..) => write!(f, "{} failures in a row", self.streak),
+            (Reason::ConsecutiveFailures, ..) => write!(f, "{} in a row", Many(u64::from(self.streak), "failure")),
             (Reason::FailureRate, Some(rule), _) => write!(
                 f,
-                "failure rate {:.2} {} {:.2} over {} calls",
+                "failure rate {:.2} {} {:.2} over {}",
                 self.figures.failure_rate().unwrap_or(0.0),
                 rule.words(),
                 rule.limit(),
-                self.figures.calls
+                Many(self.figures.calls, "call")
             ),
             (Reason::SlowCallRate, _, Some(rule)) => write!(
                 f,
-                "slow-call rate {:.2} {} {:.2} over {} calls",
+                "slow-call rate {:.2} {} {:.2} over {}",
                 self.figures.slow_rate().unwrap_or(0.0),
                 rule.rate.words(),
                 rule.rate.limit(),
-                self.figures.calls
+                Many(self.figures.calls, "call")
             ),
             (Reason::Ewma, ..) => f.write_str("moving failure rate above its limit"),
             (Reason::TrialFailed, ..) => f.write_str("a trial failed"),
             (Reason::TrialSlow, ..) => f.write_str("a trial was slow"),
             (Reason::BatchFailed, ..) => write!(
                 f,
-                "{} failures and {} slow calls in a batch of {} trials",
-                self.figures.failures, self.figures.slow, self.figures.calls
+                "{} and {} in a batch of {}",
+                Many(self.figures.failures, "failure"),
+                Many(self.figures.slow, "slow call"),
+                Many(self.figures.calls, "trial")
             ),
             (Reason::RampFailed, ..) => {
                 write!(
                     f,
-                    "{} failures in {} calls on the way back",
-                    self.figures.failures, self.figures.calls
+                    "{} in {} on the way back",
+                    Many(self.figures.failures, "failure"),
+                    Many(self.figures.calls, "call")
                 )
             }
             (Reason::HalfOpenTimedOut, ..) => f.write_str("trials did not come back"),
@@ -252,6 +255,16 @@ impl fmt::Debug for Refused {
 impl Error for Refused {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.mark)
+    }
+}
+
+/// So many of something, as people say it: 1 call, 2 calls.
+struct Many(u64, &'static str);
+
+impl fmt::Display for Many {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(n, what) = self;
+        write!(f, "{n} {what}{}", if *n == 1 { "" } else { "s" })
     }
 }
 

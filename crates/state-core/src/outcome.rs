@@ -1,5 +1,6 @@
 //! What a call came to.
 
+use core::fmt;
 use core::time::Duration;
 
 /// What a call came to, as [`Permit::record`](crate::Permit::record) takes it.
@@ -12,11 +13,14 @@ use core::time::Duration;
 /// circuit.acquire()?.record(Outcome::failure().retry_after(Duration::from_secs(60)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     pub(crate) kind: Kind,
-    pub(crate) retry_after: Option<Duration>,
+    /// In ns; a whole outcome fits two registers. `NO_HINT` for none.
+    hint: u64,
 }
+
+const NO_HINT: u64 = u64::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -28,10 +32,7 @@ pub(crate) enum Kind {
 
 impl Outcome {
     const fn of(kind: Kind) -> Self {
-        Self {
-            kind,
-            retry_after: None,
-        }
+        Self { kind, hint: NO_HINT }
     }
 
     /// The call did what it should.
@@ -63,13 +64,38 @@ impl Outcome {
     /// long, up to the policy's `max_retry_after`.
     #[must_use]
     pub const fn retry_after(mut self, hint: Duration) -> Self {
-        self.retry_after = Some(hint);
+        let nanos = hint.as_nanos();
+        self.hint = if nanos < NO_HINT as u128 {
+            nanos as u64
+        } else {
+            NO_HINT - 1
+        };
         self
+    }
+
+    pub(crate) const fn hint(&self) -> Option<Duration> {
+        match self.hint {
+            NO_HINT => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
     }
 
     /// Whether this counts against the dependency.
     #[must_use]
     pub const fn is_failure(&self) -> bool {
         matches!(self.kind, Kind::Failure | Kind::Throttled)
+    }
+}
+
+#[allow(
+    clippy::missing_fields_in_debug,
+    reason = "`hint` is there, by the name of its setter"
+)]
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outcome")
+            .field("kind", &self.kind)
+            .field("retry_after", &self.hint())
+            .finish()
     }
 }

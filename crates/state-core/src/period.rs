@@ -33,6 +33,19 @@ pub(crate) struct Period {
 }
 
 impl Period {
+    /// What is said where nothing is known.
+    pub(crate) const UNKNOWN: Self = Self {
+        since: 0,
+        reason: Reason::Retired,
+        level: 0,
+        streak: 0,
+        figures: Figures {
+            calls: 0,
+            failures: 0,
+            slow: 0,
+        },
+    };
+
     fn words(self) -> [u64; 5] {
         let info = self.reason.code() | (self.level.min(MAX_LEVEL) << 5) | (self.streak << 17);
         [
@@ -93,15 +106,15 @@ impl Record {
 
     /// What the record says of `generation`; `None` when it is another's by now.
     pub(crate) fn read(&self, generation: u64) -> Option<Period> {
-        let mut values = [0; 5];
-        for (value, word) in values.iter_mut().zip(&self.0) {
-            let seen = word.load(Ordering::Acquire);
-            if seen >> TAG_AT != generation {
-                return None;
-            }
-            *value = seen & VALUE;
+        let mut others = 0;
+        let [since, info, calls, failures, slow] = array::from_fn(|at| {
+            let seen = self.0[at].load(Ordering::Acquire);
+            others |= (seen >> TAG_AT) ^ generation;
+            seen & VALUE
+        });
+        if others != 0 {
+            return None;
         }
-        let [since, info, calls, failures, slow] = values;
         Some(Period {
             since,
             reason: Reason::from_code(info & 31),

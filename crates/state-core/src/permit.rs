@@ -9,7 +9,7 @@ use crate::plan::Meta;
 use crate::policy::OnCancel;
 use crate::slot::Slot;
 use crate::totals::Count;
-use crate::word::{PAYLOAD, Word};
+use crate::word::Token;
 
 /// The right to make one call. It settles exactly once: by [`success`](Self::success), [`failure`](Self::failure),
 /// [`record`](Self::record), or by being dropped.
@@ -32,15 +32,19 @@ use crate::word::{PAYLOAD, Word};
 #[must_use = "a permit that is dropped counts as a cancelled call"]
 pub struct Permit {
     circuit: Circuit,
-    word: Word,
+    token: Token,
     /// When it was given, in ns of the circuit's time; 0 where calls are not timed.
     started: u64,
 }
 
 impl Permit {
     #[inline]
-    pub(crate) fn new(circuit: Circuit, word: Word, started: u64) -> Self {
-        Self { circuit, word, started }
+    pub(crate) fn new(circuit: Circuit, token: Token, started: u64) -> Self {
+        Self {
+            circuit,
+            token,
+            started,
+        }
     }
 
     /// The circuit that gave it.
@@ -60,11 +64,11 @@ impl Permit {
             incarnation,
         } = permit.circuit;
         // The healthy path: closed, the same generation, nothing that one more success would change.
-        if permit.word.is_closed() && slot.word.load().0 == permit.word.0 & !PAYLOAD && meta.plan.slow_after.is_none() {
+        if slot.word.load().0 != permit.token.0 {
+            settle_success(slot, meta, incarnation, permit.token, permit.started);
+        } else if slot.totals.is_kept() && permit.circuit.owns() {
             slot.totals.add(Count::Success);
-            return;
         }
-        settle_success(slot, meta, incarnation, permit.word, permit.started);
     }
 
     /// The call failed.
@@ -80,7 +84,7 @@ impl Permit {
             return self.success();
         }
         let permit = ManuallyDrop::new(self);
-        permit.circuit.settle(permit.word, permit.started, outcome, false);
+        permit.circuit.settle(permit.token, permit.started, outcome, false);
     }
 
     #[cold]
@@ -95,19 +99,19 @@ impl Permit {
                 _ => Outcome::neutral(),
             },
         };
-        self.circuit.settle(self.word, self.started, outcome, true);
+        self.circuit.settle(self.token, self.started, outcome, true);
     }
 }
 
 /// Takes the permit apart: what is handed over in registers need not be written to memory on the healthy path.
 #[inline(never)]
-fn settle_success(slot: &'static Slot, meta: &'static Meta, incarnation: u32, word: Word, started: u64) {
+fn settle_success(slot: &'static Slot, meta: &'static Meta, incarnation: u32, token: Token, started: u64) {
     Circuit {
         slot,
         meta,
         incarnation,
     }
-    .settle_success(word, started);
+    .settle_success(token, started);
 }
 
 #[cfg(feature = "std")]

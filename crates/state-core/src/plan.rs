@@ -11,7 +11,7 @@ use crate::policy::{HalfOpen, OnCancel, Policy, Threshold};
 use crate::ring::Shape;
 use crate::tally::Slicing;
 use crate::window::{self, Window};
-use crate::word::{DIRTY, MAX_RAMP, MAX_STREAK, MAX_TRIALS};
+use crate::word::{DIRTY, MAX_RAMP, MAX_STREAK, MAX_TRIALS, TIMED};
 
 /// What circuits with the same name and policy share. Lives as long as the process.
 pub(crate) struct Meta {
@@ -179,7 +179,7 @@ impl Plan {
         Ok(Self {
             anchor: clock.now(),
             clock,
-            fresh: if matches!(store, Store::None) { 0 } else { DIRTY },
+            fresh: if matches!(store, Store::None) { 0 } else { DIRTY } | if slow_after.is_some() { TIMED } else { 0 },
             slow_after,
             min_calls: u64::from(min_calls),
             reads_clock: matches!(store, Store::Time(..)) || slow_after.is_some(),
@@ -382,15 +382,13 @@ fn check_clock(
 ///
 /// Deadlines are rounded up to a whole millisecond. That rest is not told as part of the wait, or an open time of 30 s would
 /// be announced as 31, rounded up to seconds; within the last millisecond the wait is exact.
+#[inline]
 pub(crate) fn until(deadline: u64, now: u64) -> u64 {
     let left = deadline.saturating_mul(1_000_000).saturating_sub(now);
     if left < 1_000_000 {
         left
     } else {
-        deadline
-            .saturating_sub(now.div_ceil(1_000_000))
-            .saturating_mul(1_000_000)
-            .max(1)
+        left - left % 1_000_000
     }
 }
 

@@ -303,7 +303,7 @@ macro_rules! setters {
 }
 
 setters! {
-    /// Trips at the `n`-th failure in a row, 1 to 65,535. A success starts the row anew.
+    /// Trips at the `n`-th failure in a row, 1 to 32,767. A success starts the row anew.
     consecutive_failures(n: u32) |policy| { policy.consecutive_failures = Some(n); }
 
     /// Trips when failures / calls in the window is above `rate`, in [0, 1), once the window holds `min_calls`.

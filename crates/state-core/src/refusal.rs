@@ -22,22 +22,42 @@ use core::time::Duration;
 /// assert!(Refusal::find(&std::io::Error::other("reset by peer")).is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    retry_after: Option<Duration>,
+    /// `NOBODY_KNOWS`, or the wait in ns: what is rarely asked for is made a `Duration` when it is.
+    wait: u64,
 }
 
+const NOBODY_KNOWS: u64 = u64::MAX;
+
 impl Refusal {
-    /// A mark with the time after which another try makes sense; `None` when nobody can tell.
+    /// A mark with the time after which another try makes sense, to the nanosecond up to 584 years, which stand for all
+    /// that is longer; `None` when nobody can tell.
     #[must_use]
     pub const fn new(retry_after: Option<Duration>) -> Self {
-        Self { retry_after }
+        let wait = match retry_after {
+            None => NOBODY_KNOWS,
+            Some(wait) if wait.as_nanos() < NOBODY_KNOWS as u128 => wait.as_nanos() as u64,
+            Some(_) => NOBODY_KNOWS - 1,
+        };
+        Self { wait }
+    }
+
+    #[inline]
+    pub(crate) const fn after_nanos(wait: Option<u64>) -> Self {
+        match wait {
+            Some(wait) => Self { wait },
+            None => Self { wait: NOBODY_KNOWS },
+        }
     }
 
     /// The time after which another try makes sense; `None` when nobody can tell.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        match self.wait {
+            NOBODY_KNOWS => None,
+            wait => Some(Duration::from_nanos(wait)),
+        }
     }
 
     /// Looks for the mark in `error` and in everything it names as its source.
@@ -54,6 +74,14 @@ impl Refusal {
     }
 }
 
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusal")
+            .field("retry_after", &self.retry_after())
+            .finish()
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("refused before the call was made")
@@ -61,3 +89,25 @@ impl fmt::Display for Refusal {
 }
 
 impl Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_keeps_its_wait() {
+        for wait in [
+            None,
+            Some(Duration::ZERO),
+            Some(Duration::from_nanos(1)),
+            Some(Duration::from_secs(1 << 30)),
+        ] {
+            assert_eq!(Refusal::new(wait).retry_after(), wait);
+        }
+        let longest = Refusal::new(Some(Duration::MAX)).retry_after();
+        assert!(
+            longest > Some(Duration::from_secs(584 * 365 * 24 * 3600)),
+            "{longest:?}"
+        );
+    }
+}

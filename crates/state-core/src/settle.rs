@@ -11,7 +11,7 @@ use crate::state::{Reason, State};
 use crate::sync::{Ordering, fence};
 use crate::totals::Count;
 use crate::transit::Move;
-use crate::word::{DIRTY, MAX_STREAK, PAYLOAD, Word};
+use crate::word::{DIRTY, MAX_STREAK, TIMED, Token, Word};
 
 /// An outcome on its way in, with what is known of it.
 #[derive(Clone, Copy)]
@@ -29,23 +29,24 @@ impl Landing {
 }
 
 impl Circuit {
-    /// Settles a success that is not the healthy path's: where only the window must be told of it, at the cost of that.
+    /// Settles a success that is not the healthy path's: where only the window and the totals must be told of it, at the
+    /// cost of that.
     #[inline]
-    pub(crate) fn settle_success(&self, word: Word, started: u64) {
+    pub(crate) fn settle_success(&self, token: Token, started: u64) {
         let plan = &self.meta.plan;
         // Closed, the same generation, no failures in a row, no moving rate.
-        let only_windowed = self.slot.word.load().0 == (word.0 & !PAYLOAD) | DIRTY && word.is_closed();
-        if only_windowed && !plan.policy.evaluate_on_every_outcome {
+        let word = self.slot.word.load();
+        if token.is_quiet(word) && self.owns() && !plan.policy.evaluate_on_every_outcome {
             let now = if plan.reads_clock { plan.now() } else { 0 };
             let slow = plan
                 .slow_after
                 .is_some_and(|after| now.saturating_sub(started) >= after);
-            if !slow && self.tell_window(word, now) {
+            if !slow && (!word.is_dirty() || self.tell_window(word, now)) {
                 self.slot.totals.add(Count::Success);
                 return;
             }
         }
-        self.settle(word, started, Outcome::success(), false);
+        self.settle(token, started, Outcome::success(), false);
     }
 
     /// Tells the window of a quick success. `false` when that is not as simple as usual, and nothing was told.
@@ -67,19 +68,21 @@ impl Circuit {
         }
     }
 
-    /// Settles a permit that was given under `word`.
+    /// Settles a permit that was given with `token`.
     #[inline(never)]
-    pub(crate) fn settle(&self, word: Word, started: u64, outcome: Outcome, cancelled: bool) {
+    pub(crate) fn settle(&self, token: Token, started: u64, outcome: Outcome, cancelled: bool) {
+        let word = token.word();
         let state = word.state();
         if matches!(state, State::Disabled | State::Retired) {
             return;
         }
         let current = self.slot.word.load();
+        // A retired slot may be somebody else's by now, or have been when the permit was given.
+        if !self.owns() {
+            return;
+        }
         if !current.same_period(word) {
-            // A retired slot's counters may be somebody else's by now.
-            if self.owns() {
-                self.slot.totals.add(Count::Late);
-            }
+            self.slot.totals.add(Count::Late);
             return;
         }
         if state == State::HalfOpen && self.overdue(current) {
@@ -128,7 +131,7 @@ impl Circuit {
     }
 
     fn note_failure(&self, word: Word, landing: &mut Landing, outcome: Outcome) {
-        if let Some(hint) = outcome.retry_after {
+        if let Some(hint) = outcome.hint() {
             let now = *landing.now.get_or_insert_with(|| self.meta.plan.now());
             self.note_hint(word.generation(), hint, now);
         }
@@ -241,8 +244,9 @@ impl Circuit {
             Some(ewma) => ewma.after_success(word.rate()),
         };
         let windowed = !matches!(plan.store, Store::None);
-        let dirty = word.is_dirty() || (windowed && (landing.failed() || landing.slow));
-        Word::closed_payload(dirty, streak, rate)
+        let flags = word.payload() & (DIRTY | TIMED);
+        let bad = windowed && (landing.failed() || landing.slow);
+        Word::closed_payload(if bad { flags | DIRTY } else { flags }, streak, rate)
     }
 
     /// The rule that trips, if one does, with what the window holds.

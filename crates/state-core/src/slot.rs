@@ -7,11 +7,10 @@
 
 use alloc::boxed::Box;
 
-use crate::figures::Figures;
 use crate::period::{Period, Record};
 use crate::plan::{Meta, Store};
 use crate::ring::Ring;
-use crate::state::{Reason, State};
+use crate::state::State;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::tally::Tally;
 use crate::totals::Counters;
@@ -88,13 +87,6 @@ impl Layout {
 
 impl Slot {
     pub(crate) fn new(layout: Layout) -> Self {
-        let nothing = Period {
-            since: 0,
-            reason: Reason::Retired,
-            level: 0,
-            streak: 0,
-            figures: Figures::default(),
-        };
         let shards = crate::shard::count();
         Self {
             word: StateWord::new(Word::new(State::Retired, 0, 0)),
@@ -103,7 +95,10 @@ impl Slot {
             term: AtomicU64::new(0),
             hint: AtomicU64::new(0),
             // The odd one belongs to the generation before: generation 1 has not begun.
-            records: [Record::new(0, nothing), Record::new(GENERATION, nothing)],
+            records: [
+                Record::new(0, Period::UNKNOWN),
+                Record::new(GENERATION, Period::UNKNOWN),
+            ],
             line: Line {
                 last_failure: AtomicU64::new(0),
                 would_trip: AtomicU64::new(0),

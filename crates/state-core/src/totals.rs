@@ -63,6 +63,12 @@ impl Counters {
         )
     }
 
+    /// Whether there are any.
+    #[inline]
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Relaxed: each count stands alone, and nothing is decided by it.
     #[inline]
     pub(crate) fn add(&self, count: Count) {

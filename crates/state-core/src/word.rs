@@ -3,7 +3,7 @@
 //! ```text
 //! 63..61 state   60..39 generation   38..0 payload
 //!
-//! Closed, MetricsOnly   38..17 moving failure rate (22 bits of fraction) | 16..1 failures in a row | 0 DIRTY
+//! Closed, MetricsOnly   38..17 moving failure rate (22 bits of fraction) | 16..2 failures in a row | 1 TIMED | 0 DIRTY
 //! Open                  38..0  deadline in ms of the circuit's time, all ones: held
 //! HalfOpen, trials      38..37 term | 36 unanswered | 35..27 slow | 26..18 failed | 17..9 succeeded or settled | 8..0 in flight or issued
 //! HalfOpen, ramp        35..18 failures | 17..0 calls
@@ -11,7 +11,8 @@
 //! ```
 //!
 //! DIRTY says that the window must be told of a success. It is clear when no window is kept, and when a window of calls
-//! is known to be full of quick successes, so that one more changes nothing.
+//! is known to be full of quick successes, so that one more changes nothing. TIMED stands wherever calls are timed: there
+//! nobody knows a quick success before it is over.
 
 use crate::state::State;
 use crate::sync::{AtomicU64, Ordering};
@@ -21,10 +22,11 @@ pub(crate) const PAYLOAD: u64 = (1 << PAYLOAD_BITS) - 1;
 pub(crate) const GENERATION: u64 = (1 << 22) - 1;
 
 pub(crate) const DIRTY: u64 = 1;
+pub(crate) const TIMED: u64 = 2;
 pub(crate) const HELD: u64 = PAYLOAD;
 
-pub(crate) const MAX_STREAK: u64 = (1 << 16) - 1;
-const STREAK_AT: u32 = 1;
+pub(crate) const MAX_STREAK: u64 = (1 << 15) - 1;
+const STREAK_AT: u32 = 2;
 const RATE_AT: u32 = 17;
 
 pub(crate) const MAX_TRIALS: u64 = (1 << 9) - 1;
@@ -49,6 +51,17 @@ impl Word {
     #[inline]
     pub(crate) const fn is_closed(self) -> bool {
         self.0 >> 61 == 0
+    }
+
+    #[inline]
+    pub(crate) const fn is_open(self) -> bool {
+        self.0 >> 61 == 1
+    }
+
+    /// Closed, and nothing in the payload.
+    #[inline]
+    pub(crate) const fn is_clean(self) -> bool {
+        self.0 & !(GENERATION << PAYLOAD_BITS) == 0
     }
 
     #[inline]
@@ -81,6 +94,11 @@ impl Word {
         self.0 & DIRTY != 0
     }
 
+    #[inline]
+    pub(crate) const fn is_timed(self) -> bool {
+        self.0 & TIMED != 0
+    }
+
     pub(crate) const fn streak(self) -> u64 {
         (self.0 >> STREAK_AT) & MAX_STREAK
     }
@@ -89,8 +107,9 @@ impl Word {
         self.payload() >> RATE_AT
     }
 
-    pub(crate) const fn closed_payload(dirty: bool, streak: u64, rate: u64) -> u64 {
-        (rate << RATE_AT) | (streak << STREAK_AT) | dirty as u64
+    /// `flags` are DIRTY and TIMED.
+    pub(crate) const fn closed_payload(flags: u64, streak: u64, rate: u64) -> u64 {
+        (rate << RATE_AT) | (streak << STREAK_AT) | flags
     }
 
     pub(crate) const fn trials(self) -> Trials {
@@ -111,6 +130,50 @@ impl Word {
             calls: p & MAX_RAMP,
             failures: (p >> 18) & MAX_RAMP,
         }
+    }
+}
+
+/// What a permit keeps of the state word: the state and the generation under which it was given.
+///
+/// Where one more success would change nothing, which is while a circuit is closed and its payload is empty, a token is
+/// the word itself, so that the success finds out with one comparison. Any other carries the state in its payload
+/// and, as its own state, a number that no state has: it is never equal to a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token(pub(crate) u64);
+
+const TOLD: u64 = 7 << 61;
+
+impl Token {
+    /// For a word that is [clean](Word::is_clean).
+    #[inline]
+    pub(crate) const fn clean(word: Word) -> Self {
+        Self(word.0)
+    }
+
+    /// For any word.
+    #[inline]
+    pub(crate) const fn told(word: Word) -> Self {
+        Self(TOLD | (word.0 & (GENERATION << PAYLOAD_BITS)) | (word.0 >> 61))
+    }
+
+    /// The state and generation, without a payload.
+    pub(crate) const fn word(self) -> Word {
+        if self.0 >> 61 == TOLD >> 61 {
+            Word((self.payload() << 61) | (self.0 & (GENERATION << PAYLOAD_BITS)))
+        } else {
+            Word(self.0 & !PAYLOAD)
+        }
+    }
+
+    const fn payload(self) -> u64 {
+        self.0 & PAYLOAD
+    }
+
+    /// Whether `word` is of the closed period under which this token was given, and holds no failures in a row and no
+    /// moving rate.
+    #[inline]
+    pub(crate) const fn is_quiet(self, word: Word) -> bool {
+        (word.0 ^ self.0) | DIRTY | TIMED == TOLD | DIRTY | TIMED
     }
 }
 
@@ -195,11 +258,11 @@ mod tests {
         let word = Word::new(
             State::MetricsOnly,
             GENERATION,
-            Word::closed_payload(true, MAX_STREAK, (1 << 22) - 1),
+            Word::closed_payload(DIRTY, MAX_STREAK, (1 << 22) - 1),
         );
         assert_eq!(word.state(), State::MetricsOnly);
         assert_eq!(word.generation(), GENERATION);
-        assert!(word.is_dirty());
+        assert!(word.is_dirty() && !word.is_timed());
         assert_eq!(word.streak(), MAX_STREAK);
         assert_eq!(word.rate(), (1 << 22) - 1);
         let next = word.next(State::Open, HELD);
@@ -221,6 +284,29 @@ mod tests {
             failures: 5,
         };
         assert_eq!(Word::new(State::HalfOpen, 7, ramped.pack()).ramp(), ramped);
+    }
+
+    #[test]
+    fn a_token_is_equal_to_a_word_only_where_a_success_changes_nothing() {
+        for state in State::ALL {
+            for (generation, payload) in [(0, 0), (GENERATION, DIRTY), (7, PAYLOAD), (1 << 21, TIMED), (5, 4)] {
+                let word = Word::new(state, generation, payload);
+                let token = Token::told(word);
+                assert_eq!(token.word(), Word::new(state, generation, 0));
+                assert_eq!(State::ALL.len(), 7, "or a token's own state is a state's");
+                assert_eq!(token.0 >> 61, 7);
+                assert_eq!(
+                    token.is_quiet(word),
+                    state == State::Closed && payload <= (DIRTY | TIMED)
+                );
+                assert!(!token.is_quiet(word.next(state, payload)));
+            }
+        }
+        let clean = Word::new(State::Closed, 9, 0);
+        assert!(clean.is_clean() && !clean.with_payload(DIRTY).is_clean());
+        assert!(!Word::new(State::Open, 9, 0).is_clean());
+        assert_eq!(Token::clean(clean).word(), clean);
+        assert!(!Token::clean(clean).is_quiet(clean));
     }
 
     #[test]

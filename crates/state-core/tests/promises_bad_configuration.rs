@@ -44,7 +44,7 @@ fn zero_counts_are_refused() {
 
 #[test]
 fn counts_over_what_the_packed_word_holds_are_refused() {
-    refused("consecutive_failures", "65536", |c| c.consecutive_failures(65_536));
+    refused("consecutive_failures", "32768", |c| c.consecutive_failures(32_768));
     refused("consecutive_failures", "4294967295", |c| {
         c.consecutive_failures(u32::MAX)
     });
@@ -57,7 +57,7 @@ fn counts_over_what_the_packed_word_holds_are_refused() {
         c.window(Window::time(secs(1)).buckets(257))
     });
     refused("ramp.min_calls", "4294967295", |c| c.ramp(secs(1), 0.5, u32::MAX));
-    allowed(|c| c.consecutive_failures(65_535));
+    allowed(|c| c.consecutive_failures(32_767));
     allowed(|c| c.trials(511).concurrent_trials(511));
     allowed(|c| c.failure_rate_above(0.5).trial_batch(511).window(Window::calls(65_536)));
     allowed(|c| c.min_calls(u32::MAX).window(Window::lifetime()));
@@ -222,7 +222,7 @@ fn without_std_a_clock_must_be_given() {
 fn the_extremes_that_are_allowed_work() {
     let clock = ManualClock::new();
     let circuit = Circuit::builder("extreme")
-        .consecutive_failures(65_535)
+        .consecutive_failures(32_767)
         .open_for(secs(365 * 86_400))
         .backoff(f64::MAX, secs(365 * 86_400))
         .jitter(0.999)
@@ -231,7 +231,7 @@ fn the_extremes_that_are_allowed_work() {
         .build()
         .unwrap();
     clock.advance(secs(10 * 365 * 86_400));
-    for _ in 0..65_535 {
+    for _ in 0..32_767 {
         let hint = state_core::Outcome::failure().retry_after(Duration::MAX);
         circuit.acquire().unwrap().record(hint);
     }

@@ -231,3 +231,74 @@ fn while_open_the_windows_figures_are_those_that_tripped_it_and_are_emptied_on_t
         assert_eq!((seen.calls, seen.failures, seen.failure_rate), (0, 0, None));
     }
 }
+
+#[test]
+fn what_refusing_says_is_what_acquire_would_say() {
+    let b = bench(|c| c.consecutive_failures(1).trials(2).open_for(secs(10)));
+    let reason = |b: &support::Bench| b.circuit.readiness().err().map(|refused| refused.reason());
+    assert_eq!(b.circuit.refusing(), None);
+    b.fail();
+    assert_eq!(b.circuit.refusing(), Some(RefusalReason::Open));
+    assert_eq!(b.circuit.refusing(), reason(&b));
+    b.advance(secs(10));
+    assert_eq!((b.circuit.refusing(), reason(&b)), (None, None));
+    assert_eq!(b.circuit.snapshot().state, State::HalfOpen, "asking changes nothing");
+    let trial = b.circuit.acquire().unwrap();
+    assert_eq!(b.circuit.refusing(), Some(RefusalReason::TrialsBusy));
+    assert_eq!(b.circuit.refusing(), reason(&b));
+    drop(trial);
+    assert_eq!(b.circuit.refusing(), None);
+    b.circuit.force_open();
+    assert_eq!(b.circuit.refusing(), Some(RefusalReason::ForcedOpen));
+    b.circuit.retire();
+    assert_eq!(b.circuit.refusing(), None);
+}
+
+#[test]
+fn who_has_been_told_that_a_call_would_be_refused_gets_a_refusal_whatever_the_circuit_says_by_then() {
+    let b = bench(|c| c.consecutive_failures(1).open_for(secs(10)));
+    b.fail();
+    let reason = b.circuit.refusing().unwrap();
+    b.advance(secs(4));
+    let refused = b.circuit.refuse(reason);
+    assert_eq!(refused.retry_after(), Some(secs(6)));
+    assert_eq!(
+        refused.to_string(),
+        "circuit \"test\" is open: 1 failure in a row; next try in 6 s"
+    );
+    b.advance(secs(6));
+    let late = b.circuit.refuse(reason);
+    assert_eq!(
+        (late.reason(), late.retry_after()),
+        (RefusalReason::Open, Some(secs(0)))
+    );
+    assert_eq!(b.state(), State::HalfOpen);
+    assert_eq!(b.circuit.snapshot().trials_in_flight, 0, "a refusal takes no trial");
+    b.circuit.force_open();
+    assert_eq!(
+        b.circuit.refuse(reason).reason(),
+        RefusalReason::ForcedOpen,
+        "why it is refused by now"
+    );
+    b.circuit.reset();
+    assert_eq!(b.circuit.refuse(reason).retry_after(), Some(secs(0)));
+    assert_eq!(b.circuit.totals().unwrap().refused, 4);
+    b.circuit.retire();
+    assert_eq!(b.circuit.refuse(reason).reason(), RefusalReason::Open);
+}
+
+#[test]
+fn a_ramp_does_not_draw_again_for_one_who_is_to_be_refused() {
+    let b = bench(|c| c.failure_rate_above(0.5).ramp(secs(10), 0.5, 5).open_for(secs(1)));
+    b.fails(5);
+    b.advance(secs(1));
+    drop(b.circuit.acquire());
+    b.advance(secs(9));
+    for _ in 0..100 {
+        let refused = b.circuit.refuse(RefusalReason::Ramp);
+        assert_eq!(
+            (refused.reason(), refused.retry_after()),
+            (RefusalReason::Ramp, Some(secs(1)))
+        );
+    }
+}

@@ -349,9 +349,47 @@ fn a_retired_circuit_admits_and_records_nothing_and_its_memory_serves_the_next()
     assert!(first.0 != second.0);
     let third = ManualClocked::new("retired-3");
     first.0.acquire().unwrap().failure();
+    first.0.acquire().unwrap().success();
+    drop(first.0.acquire().unwrap());
     first.0.force_open();
     assert_eq!(third.0.state(), State::Closed);
+    let late = third.0.acquire().unwrap();
+    third.0.force_open();
+    assert_eq!(first.0.refusing(), None);
+    let _ = first.0.refuse(RefusalReason::Open);
+    third.0.reset();
+    late.record(Outcome::neutral());
+    let mut totals = third.0.totals().unwrap();
+    totals.late -= 1;
+    assert_eq!(totals, state_core::Totals::default());
+    let third = ManualClocked::new("retired-4");
     assert_eq!(third.0.totals().unwrap(), state_core::Totals::default());
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn a_copy_of_a_retired_handle_tells_the_next_circuits_window_nothing() {
+    use state_core::Window;
+
+    for window in [Window::calls(3_999), Window::lifetime(), Window::time(secs(77))] {
+        // A layout that no other test has.
+        let build = || {
+            let policy = state_core::Circuit::builder("retired").failure_rate_at_least(1.0);
+            let policy = policy.window(window).totals(window == Window::calls(3_999));
+            policy.clock(state_core::ManualClock::new()).build().unwrap()
+        };
+        let first = build();
+        assert!(first.retire());
+        let next: Vec<_> = (0..8).map(|_| build()).collect();
+        first.acquire().unwrap().success();
+        first.acquire().unwrap().failure();
+        for next in next {
+            let seen = next.snapshot();
+            assert_eq!((seen.calls, seen.failures), (0, 0), "{window:?}");
+            assert_eq!(seen.totals.unwrap_or_default(), state_core::Totals::default());
+            next.retire();
+        }
+    }
 }
 
 #[cfg(feature = "std")]
