@@ -35,40 +35,54 @@ impl Gate {
         self.watch.wake_on_change(cx);
     }
 
-    /// Ready when a call would be admitted.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when a call would be admitted. A ramp that has `drawn_for` the call refuses it no more.
+    pub(crate) fn poll(&mut self, drawn_for: bool, cx: &mut Context<'_>) -> Poll<()> {
         let circuit = self.watch.circuit();
-        // Listed before the circuit is looked at: no transition falls between.
-        self.watch.wake_on_change(cx);
-        if self.drawn && circuit.state() == State::HalfOpen {
-            if let Some(sleep) = &mut self.sleep {
-                if sleep.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
+        let mut listed = false;
+        loop {
+            if !self.is_drawn_against(cx) {
+                let refused = match circuit.readiness() {
+                    Err(refused) if !(drawn_for && refused.reason() == RefusalReason::Ramp) => refused,
+                    _ => break,
+                };
+                self.drawn = refused.reason() == RefusalReason::Ramp;
+                // None: only a probe or an operator can end it, and that is a transition.
+                if let Some(deadline) = deadline(&refused) {
+                    let sleep = match &mut self.sleep {
+                        Some(sleep) => {
+                            sleep.as_mut().reset(deadline);
+                            sleep
+                        }
+                        none => none.insert(Box::pin(sleep_until(deadline))),
+                    };
+                    // A deadline in the future: pending, but if this thread was held up for that long right here.
+                    if sleep.as_mut().poll(cx).is_ready() {
+                        continue;
+                    }
+                } else {
+                    self.sleep = None;
                 }
             }
-        }
-        while let Err(refused) = circuit.readiness() {
-            self.drawn = refused.reason() == RefusalReason::Ramp;
-            let Some(deadline) = deadline(&refused) else {
-                // Only a probe or an operator can end it, and that is a transition.
-                self.sleep = None;
-                return Poll::Pending;
-            };
-            let sleep = match &mut self.sleep {
-                Some(sleep) => {
-                    sleep.as_mut().reset(deadline);
-                    sleep
-                }
-                none => none.insert(Box::pin(sleep_until(deadline))),
-            };
-            // A deadline in the future: pending, but if this thread was held up for that long right here.
-            if sleep.as_mut().poll(cx).is_pending() {
+            if listed {
                 return Poll::Pending;
             }
+            // Listed before the circuit is looked at for the last time: no transition falls between.
+            self.watch.wake_on_change(cx);
+            listed = true;
         }
         self.sleep = None;
         self.drawn = false;
         Poll::Ready(())
+    }
+
+    /// Whether a ramp has drawn against this service, and its time has not come again.
+    fn is_drawn_against(&mut self, cx: &mut Context<'_>) -> bool {
+        self.drawn
+            && self.watch.circuit().state() == State::HalfOpen
+            && self
+                .sleep
+                .as_mut()
+                .is_some_and(|sleep| sleep.as_mut().poll(cx).is_pending())
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::mem;
 use std::task::{Context, Poll, ready};
 
-use state_core::{Circuit, Permit, RefusalReason};
+use state_core::{Circuit, Permit, RefusalReason, State};
 use tower_service::Service;
 
 use crate::future::CircuitFuture;
@@ -54,6 +54,8 @@ enum Said {
     Ready,
     /// The circuit refuses; the inner service has been ready and has not been called since.
     Refusing,
+    /// As `Refusing`, because a ramp has drawn against this call.
+    DrawnAgainst,
     /// The circuit refuses for this reason and the inner service is not ready, so the next call is refused, whatever the
     /// circuit says by then.
     Shut(RefusalReason),
@@ -62,7 +64,7 @@ enum Said {
 impl Said {
     /// Whether the inner service has been ready, and has not been called since.
     const fn is_inner_ready(self) -> bool {
-        matches!(self, Self::Ready | Self::Refusing)
+        matches!(self, Self::Ready | Self::Refusing | Self::DrawnAgainst)
     }
 }
 
@@ -98,26 +100,39 @@ impl<S, M> CircuitService<S, M> {
         self.inner
     }
 
-    /// The circuit refuses. `Ready(true)` when the inner service is to be asked all the same, for then a call would be
-    /// admitted by now; `Ready(false)` when the next call may come and be refused.
+    /// The circuit is not closed. `Ready(true)` when the inner service is to be asked, for a call would be admitted by now;
+    /// `Ready(false)` when the next call may come and be refused.
     #[cold]
     #[inline(never)]
-    fn poll_refusing(&mut self, reason: RefusalReason, cx: &mut Context<'_>) -> Poll<bool> {
-        let ready = &mut self.ready;
-        if reason == RefusalReason::Ramp && matches!(ready.said, Said::Admitted | Said::Ready) {
-            // The ramp has drawn for this call already, and once is enough.
-            return Poll::Ready(true);
-        }
-        let inner_ready = ready.said.is_inner_ready();
-        ready.said = if inner_ready { Said::Refusing } else { Said::Nothing };
+    fn poll_unclosed(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.gated {
-            let gate = ready.gate.get_or_insert_with(|| Gate::new(self.circuit));
-            return gate.poll(cx).map(|()| true);
+            return self.poll_gate(cx);
         }
-        if !inner_ready {
-            ready.said = Said::Shut(reason);
-        }
+        let Some(reason) = self.circuit.refusing() else {
+            return Poll::Ready(true);
+        };
+        self.ready.said = match (self.ready.said, reason) {
+            // The ramp has drawn for this call already, and once is enough.
+            (Said::Admitted | Said::Ready, RefusalReason::Ramp) => return Poll::Ready(true),
+            (said, RefusalReason::Ramp) if said.is_inner_ready() => Said::DrawnAgainst,
+            (said, _) if said.is_inner_ready() => Said::Refusing,
+            _ => Said::Shut(reason),
+        };
         Poll::Ready(false)
+    }
+
+    /// The gate alone asks the circuit, for on a ramp each question is a draw.
+    #[inline(never)]
+    fn poll_gate(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let ready = &mut self.ready;
+        let drawn_for = matches!(ready.said, Said::Admitted | Said::Ready);
+        let gate = ready.gate.get_or_insert_with(|| Gate::new(self.circuit));
+        let polled = gate.poll(drawn_for, cx);
+        if polled.is_pending() {
+            let inner_ready = ready.said.is_inner_ready();
+            ready.said = if inner_ready { Said::Refusing } else { Said::Nothing };
+        }
+        polled.map(|()| true)
     }
 
     /// The inner service is not ready. Whether the circuit refuses by now, or else has this task woken when it changes:
@@ -152,12 +167,13 @@ impl<S, M> CircuitService<S, M> {
         M: Mode<Req, S::Response, S::Error>,
     {
         let said = mem::take(&mut self.ready.said);
-        let acquired = if let Said::Shut(reason) = said {
-            Err(self.circuit.refuse(reason))
-        } else if matches!(said, Said::Ready | Said::Admitted) {
-            self.circuit.acquire_when_ready()
-        } else {
-            self.circuit.acquire()
+        let acquired = match said {
+            Said::Shut(reason) => Err(self.circuit.refuse(reason)),
+            Said::DrawnAgainst if self.circuit.state() == State::HalfOpen => {
+                Err(self.circuit.refuse(RefusalReason::Ramp))
+            }
+            Said::Ready | Said::Admitted => self.circuit.acquire_when_ready(),
+            _ => self.circuit.acquire(),
         };
         match acquired {
             Ok(permit) => self.call_inner(request, permit),
@@ -194,10 +210,8 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), M::Error>> {
-        if let Some(reason) = self.circuit.refusing() {
-            if !ready!(self.poll_refusing(reason, cx)) {
-                return Poll::Ready(Ok(()));
-            }
+        if !self.circuit.is_closed() && !ready!(self.poll_unclosed(cx)) {
+            return Poll::Ready(Ok(()));
         }
         match self.inner.poll_ready(cx) {
             Poll::Ready(Ok(())) => {

@@ -489,3 +489,37 @@ async fn nobody_waits_for_a_service_whose_circuit_opened_while_it_was_asked() {
     let error = service.ready().await.unwrap().call(()).await.unwrap_err();
     assert_eq!(refused_by(&error), Some("opens when asked"));
 }
+
+#[tokio::test]
+async fn a_ramp_draws_once_for_a_call_whose_inner_service_has_stayed_ready() {
+    let clock = ManualClock::new();
+    let circuit = Circuit::builder("ramp kept ready")
+        .consecutive_failures(1)
+        .open_for(Duration::from_secs(1))
+        .ramp(Duration::from_secs(100), 0.9, 1000)
+        .clock(clock.clone())
+        .seed(7)
+        .build()
+        .unwrap();
+    let layer = CircuitLayer::new(circuit);
+    let fine = service_fn(|()| async { Ok::<_, io::Error>(()) });
+    let mut services: Vec<_> = (0..400).map(|_| layer.layer(fine)).collect();
+    for service in &mut services {
+        ServiceExt::<()>::ready(service).await.unwrap();
+    }
+    trip(circuit);
+    for service in &mut services {
+        // Ready, and by now to be refused.
+        ServiceExt::<()>::ready(service).await.unwrap();
+    }
+    clock.advance(Duration::from_secs(1));
+    while circuit.acquire().is_ok() {}
+    clock.advance(Duration::from_secs(50));
+    let mut admitted = 0;
+    for service in &mut services {
+        let answer = ServiceExt::<()>::ready(service).await.unwrap().call(()).await;
+        admitted += u32::from(answer.is_ok());
+    }
+    // 2^0.5 - 1 = 0.414: 166 of 400, give or take three deviations.
+    assert!((136..=196).contains(&admitted), "{admitted} of 400");
+}

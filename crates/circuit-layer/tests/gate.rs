@@ -281,3 +281,32 @@ async fn dropped_while_it_waits_a_gate_leaves_nothing_behind() {
     assert_eq!(circuit.snapshot().trials_in_flight, 0);
     assert!(circuit.acquire().is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn however_often_it_is_polled_a_gate_on_a_ramp_is_drawn_for_only_in_its_time() {
+    let circuit = Circuit::builder("ramp gate polled")
+        .consecutive_failures(1)
+        .failure_rate_above(0.5)
+        .open_for(Duration::from_secs(10))
+        .ramp(Duration::from_secs(640), 0.9, 1000)
+        .seed(1)
+        .clock(TokioClock)
+        .build()
+        .unwrap();
+    trip(circuit);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    while circuit.acquire().is_ok() {}
+    // A share of 7 in 100, so of 50 gates some 3 open at their first draw.
+    tokio::time::sleep(Duration::from_secs(64)).await;
+    let layer = CircuitLayer::new(circuit).gate();
+    let mut opened = 0;
+    for _ in 0..50 {
+        let mut gate = tokio_test::task::spawn(layer.layer(fine()));
+        let polled = (0..100).any(|_| {
+            gate.enter(|cx, mut gate| Service::<()>::poll_ready(&mut *gate, cx))
+                .is_ready()
+        });
+        opened += u32::from(polled);
+    }
+    assert!((1..=10).contains(&opened), "{opened} of 50");
+}

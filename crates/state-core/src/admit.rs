@@ -11,7 +11,7 @@ use crate::state::{Reason, State};
 use crate::sync::Ordering;
 use crate::totals::Count;
 use crate::transit::{Move, Term};
-use crate::word::{HELD, Token, Trials, Word};
+use crate::word::{GENERATION, HELD, Token, Trials, Word};
 
 /// What half-open says to a caller.
 enum Trial {
@@ -142,6 +142,24 @@ impl Circuit {
         self.readiness_cold()
     }
 
+    /// Whether the circuit is closed, by one load: if so nobody is refused, if not [`refusing`](Self::refusing) knows. A
+    /// copy of a retired handle, which admits every call, may hear either.
+    ///
+    /// ```
+    /// use state_core::Circuit;
+    ///
+    /// let circuit = Circuit::builder("doc").build()?;
+    /// assert!(circuit.is_closed());
+    /// circuit.disable();
+    /// assert!(!circuit.is_closed() && circuit.refusing().is_none());
+    /// # Ok::<(), state_core::BuildError>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.slot.word.load().is_closed()
+    }
+
     /// Why a call would be refused now, if it would: [`readiness`](Self::readiness) without the details.
     ///
     /// ```
@@ -179,7 +197,7 @@ impl Circuit {
             Err(No { word, reason, wait }) => (word, reason, wait),
             Ok(word) => (word, reason, Some(0)),
         };
-        self.refused(self.period(word).unwrap_or(Period::UNKNOWN), reason, wait)
+        self.refused(self.last_opening(word).unwrap_or(Period::UNKNOWN), reason, wait)
     }
 
     #[cold]
@@ -274,7 +292,7 @@ impl Circuit {
                 Err(no) => no,
             };
             // None: the circuit has moved on and the answer may be another.
-            if let Some(period) = self.period(no.word) {
+            if let Some(period) = self.last_opening(no.word) {
                 return Err(self.refused(period, no.reason, no.wait));
             }
         }
@@ -312,6 +330,18 @@ impl Circuit {
             };
             return Err(No { word, reason, wait });
         }
+    }
+
+    /// The record of the opening that a refusal under `word` goes back to: of this generation, or of the one before, which
+    /// a half-open circuit and one that has just been closed come from. `None` when the circuit has moved on.
+    fn last_opening(&self, word: Word) -> Option<Period> {
+        let period = self.period(word)?;
+        if period.reason.opens() {
+            return Some(period);
+        }
+        let before = word.generation().wrapping_sub(1) & GENERATION;
+        let opening = self.slot.records[(before & 1) as usize].read(before);
+        Some(opening.filter(|period| period.reason.opens()).unwrap_or(period))
     }
 
     #[inline]

@@ -222,6 +222,8 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "circuit {:?} is ", self.meta.name)?;
         match self.reason {
+            // What has been closed since by somebody else, more than once, has nothing left to tell.
+            RefusalReason::Open if !self.opened_by.opens() => f.write_str("open")?,
             RefusalReason::Open => {
                 f.write_str("open: ")?;
                 self.cause(f)?;

@@ -198,6 +198,25 @@ impl Reason {
         REASONS[self as usize].1
     }
 
+    /// Whether a circuit for which this was the reason refuses calls from then on.
+    pub(crate) const fn opens(self) -> bool {
+        use Reason as R;
+        matches!(
+            self,
+            R::ConsecutiveFailures
+                | R::FailureRate
+                | R::SlowCallRate
+                | R::Ewma
+                | R::TrialFailed
+                | R::TrialSlow
+                | R::BatchFailed
+                | R::RampFailed
+                | R::HalfOpenTimedOut
+                | R::ProbeDown
+                | R::ForcedOpen
+        )
+    }
+
     pub(crate) const fn code(self) -> u64 {
         self as u64
     }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use state_core::{Circuit, Clock, EwmaWeights, ManualClock, Outcome, State, Window};
+use state_core::{
+    Circuit, CircuitBuilder, Clock, EwmaWeights, ManualClock, Outcome, Permit, Reason, RefusalReason, State, Window,
+};
 use support::{bench, secs};
 
 /// A clock that shows what it is set to, also what was before.
@@ -366,5 +368,132 @@ mod observers {
         other.force_open();
         assert!(flush_events(secs(30)));
         assert_eq!(last.load(Ordering::SeqCst), other.snapshot().generation);
+    }
+}
+
+#[test]
+fn a_refusal_tells_why_the_circuit_last_opened_though_it_is_half_open_or_closed_by_now() {
+    let b = bench(|c| c.consecutive_failures(2).open_for(secs(1)));
+    b.fails(2);
+    b.advance(secs(1));
+    let trial = b.circuit.acquire().unwrap();
+    let busy = b.circuit.acquire().unwrap_err();
+    assert_eq!(
+        (busy.reason(), busy.opened_by()),
+        (RefusalReason::TrialsBusy, Reason::ConsecutiveFailures)
+    );
+    drop(trial);
+    let told = |b: &support::Bench| {
+        let refused = b.circuit.refuse(RefusalReason::Open);
+        (refused.opened_by(), refused.to_string())
+    };
+    let why = "circuit \"test\" is open: 2 failures in a row; next try in 0 ms";
+    assert_eq!(told(&b), (Reason::ConsecutiveFailures, why.into()));
+    b.circuit.reset();
+    b.fails(2);
+    b.circuit.reset();
+    assert_eq!(told(&b), (Reason::ConsecutiveFailures, why.into()));
+    // Nothing is left of it: nothing is made up.
+    b.circuit.reset();
+    assert_eq!(told(&b).1, "circuit \"test\" is open; next try in 0 ms");
+}
+
+/// Everything that a copy of a retired handle can do, and a permit of it.
+fn misuse(old: Circuit, permits: Vec<Permit>) {
+    for (at, permit) in permits.into_iter().enumerate() {
+        match at % 4 {
+            0 => permit.success(),
+            1 => permit.failure(),
+            2 => permit.record(Outcome::throttled().retry_after(secs(60))),
+            _ => drop(permit),
+        }
+    }
+    for outcome in [
+        Outcome::success(),
+        Outcome::failure().retry_after(secs(60)),
+        Outcome::throttled(),
+        Outcome::neutral(),
+    ] {
+        old.acquire().unwrap().record(outcome);
+        old.acquire_when_ready().unwrap().record(outcome);
+        if let Some(permit) = old.acquire_closed() {
+            permit.record(outcome);
+        }
+    }
+    drop(old.acquire().unwrap());
+    assert!(old.readiness().is_ok());
+    assert_eq!(old.refusing(), None);
+    assert_eq!(old.state(), State::Retired);
+    let refused = old.refuse(RefusalReason::TrialsBusy);
+    assert_eq!(refused.retry_after(), Some(Duration::ZERO));
+    assert!(!refused.to_string().is_empty());
+    old.force_open();
+    old.disable();
+    old.metrics_only();
+    old.on_probe(false);
+    old.on_probe(true);
+    old.probe_link().report(false);
+    assert!(!old.release() && !old.retire());
+    old.reset();
+    let _ = (old.snapshot(), format!("{old:?}"));
+}
+
+#[test]
+fn old_handles_and_their_permits_change_nothing_in_a_reused_slot_whatever_its_state_and_window() {
+    type Set = fn(CircuitBuilder) -> CircuitBuilder;
+    let slow: Set = |c| c.slow_call_rate_above(0.9, secs(1));
+    let rules: [Set; 5] = [
+        |c| c.consecutive_failures(1),
+        |c| c.consecutive_failures(1).failure_rate_above(0.9),
+        |c| c.consecutive_failures(1).slow_call_rate_above(0.9, secs(1)),
+        |c| c.consecutive_failures(1).ewma(0.9, EwmaWeights::default()),
+        |c| c.consecutive_failures(1).evaluate_on_every_outcome(),
+    ];
+    let windows: [Set; 4] = [
+        |c| c,
+        |c| c.failure_rate_above(0.9).window(Window::calls(1_111)),
+        |c| c.failure_rate_above(0.9).window(Window::lifetime()),
+        |c| c.failure_rate_above(0.9).window(Window::time(secs(17)).buckets(17)),
+    ];
+    let states: [fn(&support::Bench); 9] = [
+        |_| {},
+        |b| b.oks(1_111),
+        |b| b.fails(1),
+        |b| b.to_half_open(secs(30)),
+        |b| {
+            b.to_half_open(secs(30));
+            std::mem::forget(b.circuit.acquire().unwrap());
+        },
+        |b| b.circuit.force_open(),
+        |b| b.circuit.disable(),
+        |b| b.circuit.metrics_only(),
+        |b| b.circuit.on_probe(false),
+    ];
+    for (rule, window) in rules
+        .iter()
+        .flat_map(|rule| windows.iter().map(move |window| (rule, window)))
+    {
+        for (state, totals, old_is_slow) in states
+            .iter()
+            .flat_map(|state| [(state, true, false), (state, false, true), (state, true, true)])
+        {
+            let old = bench(|c| {
+                let c = window(c).totals(totals);
+                // A slow rule wants a ring of twice the cells: where there is one the slots differ.
+                if old_is_slow { slow(c) } else { rule(c) }
+            });
+            old.advance(secs(1_000_000));
+            let mut permits: Vec<_> = (0..8).map(|_| old.circuit.acquire().unwrap()).collect();
+            old.circuit.retire();
+            permits.extend((0..8).map(|_| old.circuit.acquire().unwrap()));
+            let new = bench(|c| rule(window(c)).totals(totals));
+            permits.extend((0..8).map(|_| old.circuit.acquire().unwrap()));
+            state(&new);
+            permits.extend((0..8).map(|_| old.circuit.acquire().unwrap()));
+            let before = format!("{:?}", new.circuit.snapshot());
+            misuse(old.circuit, permits);
+            assert_eq!(format!("{:?}", new.circuit.snapshot()), before);
+            new.circuit.retire();
+        }
     }
 }

@@ -198,7 +198,7 @@ fn circuit(name: &str, mut table: Table<'_>) -> Result<Circuit, ConfigError> {
     // The status page tells the time of the last failure, whatever the rules.
     let mut builder = Circuit::builder(name).stamp_failures(true);
 
-    let consecutive = table.whole("consecutive_failures", 1..=65_535_u32)?;
+    let consecutive = table.whole("consecutive_failures", 1..=32_767_u32)?;
     places.note("consecutive_failures", consecutive.as_ref());
     if let Some(n) = &consecutive {
         builder = builder.consecutive_failures(n.value);

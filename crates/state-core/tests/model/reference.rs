@@ -69,6 +69,8 @@ pub(crate) struct Reference {
     pub(crate) state: State,
     pub(crate) generation: u64,
     pub(crate) reason: Reason,
+    /// Why it last opened, or was opened.
+    pub(crate) opened_by: Reason,
     /// In ms.
     pub(crate) since: u64,
     window: VecDeque<Entry>,
@@ -102,6 +104,7 @@ impl Reference {
             state: State::Closed,
             generation: 1,
             reason: Reason::Built,
+            opened_by: Reason::Built,
             since: 0,
             window: VecDeque::new(),
             row: 0,
@@ -133,6 +136,9 @@ impl Reference {
     fn move_to(&mut self, state: State, reason: Reason, at: u64) {
         self.state = state;
         self.reason = reason;
+        if matches!(state, State::Open | State::ForcedOpen) {
+            self.opened_by = reason;
+        }
         self.since = at;
         self.generation += 1;
         self.window.clear();

@@ -279,7 +279,7 @@ impl Pair {
             return Err(format!("not refused; the reference refuses: {reason:?}"));
         };
         same("refusal", refused.reason(), reason)?;
-        same("opened by", refused.opened_by(), self.reference.reason)?;
+        same("opened by", refused.opened_by(), self.reference.opened_by)?;
         same("retry after", refused.retry_after(), wait.map(Duration::from_nanos))
     }
 
