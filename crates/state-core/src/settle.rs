@@ -222,7 +222,7 @@ impl Circuit {
             (Windows::Tally(tally), Store::Time(slicing, _)) => {
                 let now = landing.now.unwrap_or_else(|| self.meta.plan.now());
                 tally
-                    .push_at(slicing, generation, now, failed, slow)
+                    .push_at(slicing, generation, now, (failed, slow), || self.owns())
                     .map(|()| Lap::Within)
             }
             _ => Some(Lap::Within),

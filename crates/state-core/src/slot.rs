@@ -126,9 +126,6 @@ impl Slot {
         self.line.lost.store(0, Ordering::Relaxed);
         self.line.observer_panics.store(0, Ordering::Relaxed);
         self.totals.clear();
-        if let Windows::Tally(tally) = &self.window {
-            tally.restart();
-        }
     }
 
     /// Makes the slot another owner's: copies of older handles no longer reach it.
@@ -141,6 +138,9 @@ impl Slot {
             .store(u64::from(incarnation) << 1, Ordering::Relaxed);
         // Release, and the state word's swap to closed comes after: who sees that state sees this incarnation too.
         self.incarnation.store(incarnation, Ordering::Release);
+        if let Windows::Tally(tally) = &self.window {
+            tally.restart(incarnation);
+        }
         incarnation
     }
 }
@@ -206,7 +206,38 @@ mod pool {
     }
 }
 
-#[cfg(any(not(feature = "std"), fusebox_loom))]
+#[cfg(fusebox_loom)]
+mod pool {
+    //! As with `std`, but for the names and policies: each run of a model begins with nothing.
+
+    use alloc::boxed::Box;
+    use alloc::vec::Vec;
+
+    use super::{Layout, Slot};
+    use crate::plan::Meta;
+
+    loom::lazy_static! {
+        static ref FREE: loom::sync::Mutex<Vec<(Layout, &'static Slot)>> = loom::sync::Mutex::new(Vec::new());
+    }
+
+    pub(super) fn take(layout: Layout) -> Option<&'static Slot> {
+        let mut free = FREE.lock().ok()?;
+        let at = free.iter().position(|(of, _)| *of == layout)?;
+        Some(free.swap_remove(at).1)
+    }
+
+    pub(crate) fn give_back(layout: Layout, slot: &'static Slot) {
+        if let Ok(mut free) = FREE.lock() {
+            free.push((layout, slot));
+        }
+    }
+
+    pub(crate) fn shared(meta: Meta) -> &'static Meta {
+        Box::leak(Box::new(meta))
+    }
+}
+
+#[cfg(all(not(feature = "std"), not(fusebox_loom)))]
 mod pool {
     //! Without `std` there is no lock to guard a list of free slots by: each circuit is built for good.
 

@@ -36,6 +36,9 @@ const TIME_GENERATION: u64 = (1 << 12) - 1;
 /// Past this silence the short ticks in the slices could be mistaken for recent ones.
 const LONG_SILENCE: u64 = 1 << 18;
 
+/// Ticks are counted from here on. What is lower is no tick, but says which owner of the slot has not written yet.
+const FIRST_TICK: u64 = 1 << 12;
+
 /// So many ticks at most, and a silence, lie between two looks through all words: no word is then older than half the
 /// circle of short ticks when it is looked at.
 const EPOCH: u64 = 1 << 17;
@@ -71,14 +74,14 @@ impl Slicing {
         }
     }
 
-    /// `nanos / slice`, by a multiplication: the estimate is at most one too low.
+    /// `nanos / slice`, counted from `FIRST_TICK`, by a multiplication: the estimate is at most one too low.
     #[inline]
     pub(crate) fn tick(self, nanos: u64) -> u64 {
         let mut tick = ((u128::from(nanos) * u128::from(self.reciprocal)) >> 64) as u64;
         while nanos - tick * self.slice_nanos >= self.slice_nanos {
             tick += 1;
         }
-        tick
+        tick + FIRST_TICK
     }
 }
 
@@ -168,20 +171,21 @@ impl Tally {
         self.push(0, Tag::Lifetime(generation), failed, slow)
     }
 
+    /// `owned` says whether the window is still the caller's: nobody else's clock may tell it the time.
     #[inline]
     pub(crate) fn push_at(
         &self,
         slicing: Slicing,
         generation: u64,
         nanos: u64,
-        failed: bool,
-        slow: bool,
+        (failed, slow): (bool, bool),
+        owned: impl Fn() -> bool,
     ) -> Option<()> {
         let tick = slicing.tick(nanos);
         // Relaxed is enough to see whether the turn of the slice was noted; `turn` looks again.
         let last = self.last.load(Ordering::Relaxed);
-        if last < tick {
-            self.turn(tick);
+        if last < tick && !self.turn(tick, owned) {
+            return None;
         }
         // An outcome of a slice before the last counts in the last: what time the clock once told, it is at least.
         let tick = tick.max(last);
@@ -239,36 +243,52 @@ impl Tally {
 
     /// Notes that a new slice has begun. After a long silence it empties every slice first, and at the start of an epoch
     /// those that have dropped out of the window, and only then says so: a count made after `last` moved on is never
-    /// emptied, as each word is emptied only while `last` stands still.
+    /// emptied, as each word is emptied only while `last` stands still. `false` when the window is another circuit's by
+    /// now, whose clock tells another time: see `restart`.
     #[cold]
-    fn turn(&self, tick: u64) {
-        let last = self.last.load(Ordering::Acquire);
-        if last >= tick {
-            return;
-        }
-        let silence = tick - last >= LONG_SILENCE;
-        if silence || tick / EPOCH != last / EPOCH {
-            let buckets = self.shards[0].0.len() as u64;
-            for word in self.shards.iter().flat_map(|shard| shard.0.iter()).flatten() {
-                let seen = word.load(Ordering::Acquire);
-                if self.last.load(Ordering::Acquire) != last {
-                    return;
-                }
-                let age = tick.wrapping_sub(seen >> TIME_COUNT) & TICK;
-                if silence || age >= buckets {
-                    // Only the count goes: the generation stays, the tick becomes one that is out of every window.
-                    let out = if silence { LONG_SILENCE } else { buckets };
-                    let emptied = (seen & !((1 << 52) - 1)) | ((tick.wrapping_sub(out) & TICK) << TIME_COUNT);
-                    let _ = word.compare_exchange(seen, emptied, Ordering::AcqRel, Ordering::Relaxed);
+    fn turn(&self, tick: u64, owned: impl Fn() -> bool) -> bool {
+        'again: loop {
+            let last = self.last.load(Ordering::Acquire);
+            if !owned() {
+                return false;
+            }
+            if last >= tick {
+                return true;
+            }
+            let silence = tick - last >= LONG_SILENCE;
+            if silence || tick / EPOCH != last / EPOCH {
+                let buckets = self.shards[0].0.len() as u64;
+                for word in self.shards.iter().flat_map(|shard| shard.0.iter()).flatten() {
+                    let seen = word.load(Ordering::Acquire);
+                    if self.last.load(Ordering::Acquire) != last {
+                        continue 'again;
+                    }
+                    let age = tick.wrapping_sub(seen >> TIME_COUNT) & TICK;
+                    if silence || age >= buckets {
+                        // Only the count goes: the generation stays, the tick becomes one that is out of every window.
+                        let out = if silence { LONG_SILENCE } else { buckets };
+                        let emptied = (seen & !((1 << 52) - 1)) | ((tick.wrapping_sub(out) & TICK) << TIME_COUNT);
+                        let _ = word.compare_exchange(seen, emptied, Ordering::AcqRel, Ordering::Relaxed);
+                    }
                 }
             }
+            let moved = self
+                .last
+                .compare_exchange(last, tick, Ordering::AcqRel, Ordering::Relaxed);
+            if moved.is_ok() {
+                return true;
+            }
         }
-        let _ = self.last.fetch_max(tick, Ordering::AcqRel);
     }
 
     /// Makes a window that another circuit has used start with this one's time. Its words carry older generations.
-    pub(crate) fn restart(&self) {
-        self.last.store(0, Ordering::Relaxed);
+    ///
+    /// A thread that is late with an outcome of the former owner may be about to turn a slice by its own time. It loads
+    /// `last`, then asks whether the slot is still its circuit's, then swaps. The incarnation is stored before this, and
+    /// what this writes is no tick and differs from what it wrote for the owner before: so that thread either sees both
+    /// or its swap fails.
+    pub(crate) fn restart(&self, incarnation: u32) {
+        self.last.swap(u64::from(incarnation) % FIRST_TICK, Ordering::AcqRel);
     }
 
     pub(crate) fn lifetime(&self, generation: u64) -> Figures {
@@ -384,7 +404,7 @@ mod tests {
                 999 * slice,
                 u64::MAX / 2,
             ] {
-                assert_eq!(slicing.tick(nanos), nanos / slice, "{nanos} / {slice}");
+                assert_eq!(slicing.tick(nanos), FIRST_TICK + nanos / slice, "{nanos} / {slice}");
             }
         }
     }
@@ -395,11 +415,11 @@ mod tests {
         for silence in [10, 1 << 18, (1 << 20) - 1, 1 << 20, (1 << 20) + 5, 3 << 20] {
             let tally = Tally::new(2, 10);
             for _ in 0..4 {
-                tally.push_at(slicing, 1, 3_000, true, false);
+                tally.push_at(slicing, 1, 3_000, (true, false), || true);
             }
             let later = 3_000 + silence * 1_000;
             assert_eq!(tally.within(slicing, 1, later).calls, 0, "read after {silence}");
-            tally.push_at(slicing, 1, later, false, false);
+            tally.push_at(slicing, 1, later, (false, false), || true);
             assert_eq!(
                 tally.within(slicing, 1, later),
                 Figures {
@@ -417,7 +437,7 @@ mod tests {
         let slicing = Slicing::new(10_000, 10);
         let tally = Tally::new(1, 10);
         for tick in 0..10 {
-            tally.push_at(slicing, 1, tick * 1_000 + 999, tick == 0, false);
+            tally.push_at(slicing, 1, tick * 1_000 + 999, (tick == 0, false), || true);
         }
         assert_eq!(
             tally.within(slicing, 1, 9_999),
@@ -473,7 +493,7 @@ mod tests {
                 "{generation}"
             );
         }
-        assert_eq!(tally.push_at(slicing, 8_999, 5_000, true, true), Some(()));
+        assert_eq!(tally.push_at(slicing, 8_999, 5_000, (true, true), || true), Some(()));
         assert_eq!(
             tally.within(slicing, 8_999, 5_000),
             Figures {

@@ -23,6 +23,9 @@
 //! | `transit`: no look at the probes after the swap | a probe that goes down at the deadline |
 //! | `transit`: a hold that nobody wants any more stays | a trip while a probe comes up |
 //! | `wake_all`: no fence | one who waits for the opening |
+//! | `settle`, `settle_success`: the slot's owner not asked | a failure, a success through an old handle |
+//! | `time_left`, `weigh`: the same | an old handle is not refused, is never told |
+//! | `turn`: the same | a slow thread leaves the clock alone |
 #![cfg(fusebox_loom)]
 
 use std::future::Future;
@@ -575,5 +578,83 @@ fn one_who_waits_for_a_free_trial_is_woken_when_one_comes_back() {
             },
             || trial.record(Outcome::neutral()),
         );
+    });
+}
+
+/// While `old` makes a call, its slot is given to another circuit, which is tripped if `trip`. The call is admitted at any
+/// moment and changes nothing in the other circuit.
+fn given_away_amid(at_most: usize, call: fn(Circuit), trip: bool) {
+    preempted(at_most, move || {
+        let build = || {
+            circuit(|c| {
+                c.consecutive_failures(1)
+                    .failure_rate_above(0.9)
+                    .window(Window::calls(2))
+            })
+            .0
+        };
+        let old = build();
+        let other = thread::spawn(move || call(old));
+        // A call of before may have tripped it: all the same.
+        assert!(old.retire());
+        let new = build();
+        if trip {
+            fail(new);
+        }
+        other.join().unwrap();
+        let seen = new.snapshot();
+        assert_eq!(old.state(), State::Retired);
+        if trip {
+            assert_eq!((seen.state, seen.reason), (State::Open, Reason::ConsecutiveFailures));
+            assert_eq!((seen.calls, seen.failures), (1, 1));
+        } else {
+            assert_eq!((seen.state, seen.reason), (State::Closed, Reason::Built));
+            assert_eq!((seen.calls, seen.failures, seen.consecutive_failures), (0, 0, Some(0)));
+        }
+    });
+}
+
+#[test]
+fn a_failure_through_an_old_handle_changes_nothing_in_the_slots_next_circuit() {
+    given_away_amid(2, |old| old.acquire().unwrap().failure(), false);
+}
+
+#[test]
+fn a_success_through_an_old_handle_changes_nothing_in_the_slots_next_circuit() {
+    given_away_amid(3, |old| old.acquire().unwrap().success(), false);
+}
+
+#[test]
+fn an_old_handle_is_not_refused_when_the_slots_next_circuit_opens() {
+    given_away_amid(3, |old| old.acquire().unwrap().record(Outcome::neutral()), true);
+}
+
+#[test]
+fn an_old_handle_is_never_told_that_a_call_would_be_refused() {
+    given_away_amid(3, |old| assert_eq!(old.refusing(), None), true);
+}
+
+#[test]
+fn a_slow_thread_leaves_the_clock_of_a_slots_next_circuit_alone() {
+    long_model(|| {
+        let build = || {
+            circuit(|c| {
+                c.failure_rate_above(0.9)
+                    .window(Window::time(ms(100)).buckets(2))
+                    .min_calls(9)
+            })
+        };
+        let (old, clock) = build();
+        let permit = old.acquire().unwrap();
+        clock.advance(ms(1_000_000));
+        let other = thread::spawn(move || permit.failure());
+        old.retire();
+        let (new, clock) = build();
+        other.join().unwrap();
+        clock.advance(ms(50));
+        fail(new);
+        assert_eq!(figures(new), (1, 1));
+        clock.advance(ms(200));
+        assert_eq!(figures(new), (0, 0));
     });
 }
