@@ -1,0 +1,399 @@
+//! The future of a call: pick, wait until ready, ask, and where that failed pick again.
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower_service::Service;
+
+use crate::answer::Answer;
+use crate::error::{DeadlinePassed, Unserved};
+use crate::member::{Attempt, Came, Member, Place};
+use crate::observe;
+use crate::shared::{List, Shared};
+use crate::why::Out;
+
+pin_project! {
+    /// The future of a call through a [`ProviderPool`](crate::ProviderPool).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it has answered, it drops the call and gives its place back. The call counts as neither good nor bad,
+    /// but when it had taken longer than usual, that much is learned of the provider's latency.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled after it has answered; when a provider's call panics, which counts as a failure; when a hook or
+    /// strategy panics.
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct PoolFuture<S, Req, A>
+    where
+        S: Service<Req>,
+        A: Answer<Req, S::Response, S::Error>,
+    {
+        #[pin]
+        state: State<S::Future>,
+        #[pin]
+        alarm: Option<Sleep>,
+        course: Course<S, Req, A>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F> {
+        Picking,
+        Waiting,
+        // The order matters: what is given up gives up its connection before its place goes to another call.
+        Asking { #[pin] call: F, attempt: Option<Attempt> },
+        Over,
+    }
+}
+
+/// Where a call has got to.
+struct Course<S, Req, A>
+where
+    S: Service<Req>,
+    A: Answer<Req, S::Response, S::Error>,
+{
+    shared: Arc<Shared<S, Req>>,
+    answer: A,
+    ask: A::Ask,
+    began: Instant,
+    deadline: Option<Instant>,
+    /// For the next provider; while one is being asked, a copy for the one after it.
+    request: Option<Req>,
+    attempts: u32,
+    tried: Vec<(Arc<Member>, Out)>,
+    waiting: Vec<(Arc<Member>, S)>,
+    last: Option<Last<S::Response, S::Error>>,
+}
+
+/// The answer of the provider that was asked last, for when there is no other.
+struct Last<Res, E> {
+    result: Result<Res, E>,
+    by: Arc<str>,
+    place: Option<Place>,
+}
+
+/// What is to be done next.
+enum Step<S> {
+    Ask(S, Attempt),
+    /// Some are not ready, and there is no other.
+    Wait,
+    Nobody,
+}
+
+impl<S, Req, A> PoolFuture<S, Req, A>
+where
+    S: Service<Req>,
+    A: Answer<Req, S::Response, S::Error>,
+{
+    pub(crate) fn new(shared: Arc<Shared<S, Req>>, answer: A, request: Req) -> Self {
+        let began = Instant::now();
+        let latest = shared.rules.within.and_then(|within| began.checked_add(within));
+        let asked = shared.hooks.deadline.as_ref().and_then(|deadline| deadline(&request));
+        let deadline = match (latest, asked) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Self {
+            state: State::Picking,
+            alarm: None,
+            course: Course {
+                ask: A::ask(&request),
+                shared,
+                answer,
+                began,
+                deadline,
+                request: Some(request),
+                attempts: 0,
+                tried: Vec::new(),
+                waiting: Vec::new(),
+                last: None,
+            },
+        }
+    }
+}
+
+impl<S, Req, A> Course<S, Req, A>
+where
+    S: Service<Req> + Clone,
+    A: Answer<Req, S::Response, S::Error>,
+{
+    /// The next provider that is ready.
+    fn next(&mut self, cx: &mut Context<'_>) -> Step<S> {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let list = shared.list();
+            let wanted = self.request.as_ref().and_then(|request| shared.wanted(request));
+            let skip = |member: &Member| self.is_known(member);
+            let Some(at) = shared.pick(&list.members, wanted, shared.now(), skip) else {
+                return if self.waiting.is_empty() {
+                    Step::Nobody
+                } else {
+                    Step::Wait
+                };
+            };
+            let member = &list.members[at];
+            if let Some(step) = self.approach(cx, member, list.services[at].clone(), &list) {
+                return step;
+            }
+        }
+    }
+
+    fn is_known(&self, member: &Member) -> bool {
+        let tried = self.tried.iter().map(|(member, _)| member);
+        let waiting = self.waiting.iter().map(|(member, _)| member);
+        tried.chain(waiting).any(|known| known.id == member.id)
+    }
+
+    /// Takes a place and asks the service whether it is ready. `None` to go on with the others.
+    fn approach(
+        &mut self,
+        cx: &mut Context<'_>,
+        member: &Arc<Member>,
+        mut service: S,
+        list: &List<S>,
+    ) -> Option<Step<S>> {
+        let Some(place) = member.enter() else {
+            self.tried.push((Arc::clone(member), Out::Full));
+            return None;
+        };
+        match service.poll_ready(cx) {
+            Poll::Ready(ready) => {
+                let attempt = Attempt::begin(place, self.shared.epoch, self.shared.penalty(&list.members));
+                match ready {
+                    Ok(()) => Some(Step::Ask(service, attempt)),
+                    Err(error) => self.failed(Err(error), attempt).then_some(Step::Nobody),
+                }
+            }
+            Poll::Pending => {
+                self.waiting.push((Arc::clone(member), service));
+                None
+            }
+        }
+    }
+
+    /// Those that were not ready, once more. `None` while none is.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Option<Step<S>> {
+        let list = self.shared.list();
+        for (member, service) in mem::take(&mut self.waiting) {
+            let shared = Arc::clone(&self.shared);
+            let wanted = self.request.as_ref().and_then(|request| shared.wanted(request));
+            if let Some(out) = member.out(wanted) {
+                self.tried.push((member, out));
+                continue;
+            }
+            if let Some(step) = self.approach(cx, &member, service, &list) {
+                return Some(step);
+            }
+        }
+        if self.waiting.is_empty() {
+            Some(Step::Nobody)
+        } else {
+            None
+        }
+    }
+
+    fn judge(&self, result: &Result<S::Response, S::Error>) -> Came {
+        let judged = A::judge(result).into();
+        match &self.shared.hooks.failure {
+            Some(failure) if judged != Came::Refused => {
+                if failure(result) {
+                    Came::Failed
+                } else {
+                    Came::Served
+                }
+            }
+            _ => judged,
+        }
+    }
+
+    /// A provider has answered, or failed in readiness. `true` when that is the answer, which is then the last.
+    fn failed(&mut self, result: Result<S::Response, S::Error>, attempt: Attempt) -> bool {
+        // A judge that panics: the attempt is dropped while unwinding, a failure.
+        let came = self.judge(&result);
+        let Some(member) = attempt.member().map(Arc::clone) else {
+            return true;
+        };
+        let place = attempt.settle(came);
+        self.last = Some(Last {
+            result,
+            by: Arc::clone(&member.name),
+            place,
+        });
+        match came {
+            Came::Served | Came::Cancelled => return true,
+            Came::Failed => {
+                self.attempts += 1;
+                self.tried.push((Arc::clone(&member), Out::Failed));
+            }
+            Came::Refused => self.tried.push((Arc::clone(&member), Out::Refused)),
+        }
+        if self.request.is_none() || self.attempts >= self.shared.rules.attempts || self.is_late() {
+            return true;
+        }
+        observe::failover(&member, came);
+        false
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// A copy of the request for the provider after this one, if there may be one.
+    fn copy(&self, request: &Req) -> Option<Req> {
+        let others = self.attempts + 1 < self.shared.rules.attempts && self.shared.look(|list| list.members.len() > 1);
+        let repeats = self.shared.hooks.repeats.as_ref().filter(|_| others)?;
+        repeats(request)
+    }
+
+    /// The end: the last answer, or the reason why there is none.
+    fn end(&mut self, late: bool, by: Option<&Arc<Member>>) -> Result<A::Response, A::Error> {
+        if let Some(Last { result, by, place }) = self.last.take() {
+            return A::done(result, Some(&by), place);
+        }
+        let unserved = if late {
+            let tried = self.tried.iter().filter(|(_, out)| *out == Out::Failed);
+            let asked = tried.map(|(member, _)| member).chain(by);
+            let asked = asked.map(|member| Arc::clone(&member.name)).collect();
+            Unserved::DeadlinePassed(DeadlinePassed::new(asked, self.began.elapsed()))
+        } else {
+            let wanted = self.request.as_ref().and_then(|request| self.shared.wanted(request));
+            let known = |member: &Member| {
+                let tried = self.tried.iter().find(|(tried, _)| tried.id == member.id);
+                let waiting = self.waiting.iter().any(|(waiting, _)| waiting.id == member.id);
+                tried.map(|(_, out)| *out).or(waiting.then_some(Out::NotReady))
+            };
+            let list = self.shared.list();
+            Unserved::NoProvider(Shared::<S, Req>::nobody(&list.members, wanted, known))
+        };
+        observe::unserved(&unserved);
+        self.answer.unserved(unserved, &self.ask)
+    }
+}
+
+/// A call that panics is a failure, also where the panic is caught and the future dropped later.
+struct Unwinding<'a>(&'a mut Option<Attempt>);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        if let Some(mut attempt) = self.0.take() {
+            attempt.panicked();
+        }
+    }
+}
+
+impl<S, Req, A> Future for PoolFuture<S, Req, A>
+where
+    S: Service<Req> + Clone,
+    A: Answer<Req, S::Response, S::Error>,
+{
+    type Output = Result<A::Response, A::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let course = this.course;
+        loop {
+            let step = match this.state.as_mut().project() {
+                StateProjection::Over => panic!("polled after it was over"),
+                StateProjection::Picking => {
+                    if course.is_late() {
+                        this.state.set(State::Over);
+                        return Poll::Ready(course.end(true, None));
+                    }
+                    course.next(cx)
+                }
+                StateProjection::Waiting => {
+                    if let Some(step) = course.wait(cx) {
+                        step
+                    } else {
+                        let Some(alarm) = this.alarm.as_mut().as_pin_mut() else {
+                            return Poll::Pending;
+                        };
+                        ready!(alarm.poll(cx));
+                        let late = course.is_late();
+                        this.state.set(State::Over);
+                        return Poll::Ready(course.end(late, None));
+                    }
+                }
+                StateProjection::Asking { call, attempt } => {
+                    let unwinding = Unwinding(attempt);
+                    let polled = call.poll(cx);
+                    mem::forget(unwinding);
+                    let Poll::Ready(result) = polled else {
+                        let Some(alarm) = this.alarm.as_mut().as_pin_mut() else {
+                            return Poll::Pending;
+                        };
+                        ready!(alarm.poll(cx));
+                        let member = attempt.as_ref().and_then(Attempt::member).map(Arc::clone);
+                        this.state.set(State::Over);
+                        course.last = None;
+                        return Poll::Ready(course.end(true, member.as_ref()));
+                    };
+                    let attempt = attempt.take().expect("an attempt lasts until it has settled");
+                    // The call gives up its connection before another provider is asked.
+                    this.state.set(State::Over);
+                    if course.failed(result, attempt) {
+                        return Poll::Ready(course.end(false, None));
+                    }
+                    this.state.set(State::Picking);
+                    continue;
+                }
+            };
+            match step {
+                Step::Nobody => {
+                    this.state.set(State::Over);
+                    return Poll::Ready(course.end(false, None));
+                }
+                Step::Wait => {
+                    let within = Instant::now().checked_add(course.shared.rules.ready_within);
+                    let until = match (within, course.deadline) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
+                    };
+                    this.alarm.set(until.map(sleep_until));
+                    this.state.set(State::Waiting);
+                }
+                Step::Ask(mut service, mut attempt) => {
+                    let request = course.request.take().expect("there is a request until it is sent");
+                    course.waiting.clear();
+                    course.request = course.copy(&request);
+                    // The answer before this one is not needed any more: what it holds is given back.
+                    course.last = None;
+                    let call = {
+                        let mut held = Some(attempt);
+                        let unwinding = Unwinding(&mut held);
+                        let call = service.call(request);
+                        mem::forget(unwinding);
+                        attempt = held.expect("nobody has settled it");
+                        call
+                    };
+                    this.alarm.set(course.deadline.map(sleep_until));
+                    this.state.set(State::Asking {
+                        call,
+                        attempt: Some(attempt),
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl<S, Req, A> fmt::Debug for PoolFuture<S, Req, A>
+where
+    S: Service<Req>,
+    A: Answer<Req, S::Response, S::Error>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolFuture")
+            .field("attempts", &self.course.attempts)
+            .finish_non_exhaustive()
+    }
+}
