@@ -31,8 +31,9 @@ pub(crate) struct Member {
     pub(crate) name: Arc<str>,
     /// Another for each provider that was ever added.
     pub(crate) id: u64,
-    /// Empty: everything.
     pub(crate) serves: Vec<Box<str>>,
+    /// Also what is not among `serves`.
+    pub(crate) everything: bool,
     pub(crate) circuit: Option<Circuit>,
     pub(crate) health: Option<Health>,
     /// `u32::MAX`: none.
@@ -109,6 +110,7 @@ pub(crate) struct Making {
     pub(crate) name: Arc<str>,
     pub(crate) id: u64,
     pub(crate) serves: Vec<Box<str>>,
+    pub(crate) everything: bool,
     pub(crate) circuit: Option<Circuit>,
     pub(crate) health: Option<Health>,
     pub(crate) limit: Option<u32>,
@@ -122,6 +124,7 @@ impl Member {
             name: making.name,
             id: making.id,
             serves: making.serves,
+            everything: making.everything,
             circuit: making.circuit,
             health: making.health,
             limit: making.limit.unwrap_or(u32::MAX),
@@ -143,7 +146,7 @@ impl Member {
     pub(crate) fn serves(&self, wanted: Option<&str>) -> bool {
         match wanted {
             None => true,
-            Some(wanted) => self.serves.is_empty() || self.serves.iter().any(|served| **served == *wanted),
+            Some(wanted) => self.everything || self.serves.iter().any(|served| **served == *wanted),
         }
     }
 
@@ -382,6 +385,7 @@ mod tests {
             name: "a".into(),
             id: 1,
             serves: vec![],
+            everything: true,
             circuit: None,
             health: None,
             limit,

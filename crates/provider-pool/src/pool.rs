@@ -130,11 +130,14 @@ where
             let problem = "is taken by another provider of the pool; names must differ";
             return Err(BuildError::provider(name, "name", format_args!("{name:?}"), problem));
         }
-        let everything = provider.serves.iter().any(|served| &**served == "*");
+        let mut serves = provider.serves;
+        let everything = serves.is_empty() || serves.iter().any(|served| &**served == "*");
+        serves.retain(|served| &**served != "*");
         let member = Member::new(Making {
             name: provider.name,
             id: self.shared.next_id.fetch_add(1, Ordering::Relaxed),
-            serves: if everything { Vec::new() } else { provider.serves },
+            serves,
+            everything,
             circuit: provider.circuit,
             health: provider.health,
             limit: provider.limit,

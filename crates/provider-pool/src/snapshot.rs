@@ -29,7 +29,7 @@ pub struct Snapshot {
 pub struct ProviderSnapshot {
     /// Its name.
     pub name: Arc<str>,
-    /// What it serves; empty: everything.
+    /// What it serves; `*` stands for all there are.
     pub serves: Vec<Arc<str>>,
     /// Its weight.
     pub weight: u32,
@@ -75,7 +75,13 @@ impl ProviderSnapshot {
         let count = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         Self {
             name: Arc::clone(&member.name),
-            serves: member.serves.iter().map(|served| Arc::from(&**served)).collect(),
+            serves: member
+                .serves
+                .iter()
+                .map(|served| &**served)
+                .chain(member.everything.then_some("*"))
+                .map(Arc::from)
+                .collect(),
             weight: member.weight.load(Ordering::Relaxed),
             share: member.share(now, slow_start),
             out: member.out(None).map(|out| out.of(member)),
