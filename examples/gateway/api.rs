@@ -7,6 +7,7 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+use fusebox::prelude::ProbeHandle;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tower::ServiceExt;
@@ -15,7 +16,9 @@ use crate::chain::Chain;
 use crate::chat::Chat;
 use crate::config::Provider;
 use crate::demo::{DemoProvider, Fault};
+use crate::pool::Pool;
 use crate::steering::{self, Steering};
+use crate::trail::Trail;
 use crate::{answer, status, welcome};
 
 /// The longest request that is read.
@@ -25,6 +28,9 @@ const MAX_REQUEST: usize = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Gateway {
     pub(crate) chain: Chain,
+    pub(crate) pool: Pool,
+    /// They go on for as long as these are here.
+    pub(crate) probes: Arc<[ProbeHandle]>,
     pub(crate) providers: Arc<[Provider]>,
     /// Empty when the gateway asks real providers.
     pub(crate) demo: Arc<[DemoProvider]>,
@@ -41,6 +47,8 @@ pub(crate) fn routes(gateway: Gateway, steering: Option<Steering>) -> Router {
         )
         .route("/health/circuit-breakers", get(circuits))
         .route("/health/limits", get(limits))
+        .route("/health/providers", get(providers))
+        .route("/v1/models", get(models))
         .route("/metrics", get(metrics));
     if let Some(steering) = steering {
         let mut control = Router::new().route("/admin/circuit-breakers/{name}/{action}", post(steer));
@@ -59,7 +67,9 @@ async fn chat(State(gateway): State<Gateway>, body: Bytes) -> Response<Body> {
         Ok(chat) => chat,
         Err(message) => return answer::error(StatusCode::BAD_REQUEST, "invalid_request_error", &message),
     };
-    match gateway.chain.oneshot(Request::new(chat)).await {
+    let mut request = Request::new(chat);
+    request.extensions_mut().insert(Trail::default());
+    match gateway.chain.oneshot(request).await {
         Ok(response) => response,
         // The last step always has an answer, so this is a fault of the gateway itself.
         Err(error) => {
@@ -73,6 +83,14 @@ async fn circuits(State(gateway): State<Gateway>) -> Response<Body> {
     answer::json_page(&status::circuits(&gateway.providers))
 }
 
+async fn providers(State(gateway): State<Gateway>) -> Response<Body> {
+    answer::json_page(&status::providers(&gateway.pool.snapshot(), &gateway.probes))
+}
+
+async fn models(State(gateway): State<Gateway>) -> Response<Body> {
+    answer::json_response(StatusCode::OK, &status::models(&gateway.pool.models()))
+}
+
 async fn limits(State(gateway): State<Gateway>) -> Response<Body> {
     answer::json_page(&status::limits(&gateway.providers))
 }
@@ -81,6 +99,7 @@ async fn metrics(State(gateway): State<Gateway>) -> String {
     // Gauges that calls do not write: they are brought up to date when somebody looks.
     fusebox::circuit::publish_metrics();
     fusebox::concurrency::publish_metrics();
+    gateway.pool.publish_metrics();
     gateway.metrics.render()
 }
 

@@ -1,9 +1,10 @@
-//! The chain that answers a chat: primary provider, backup providers, last good answer, rule, static message.
+//! The chain that answers a chat: the pool of providers, last good answer, rule, static message.
 
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use fusebox::pool::http::PooledBody;
 use fusebox::prelude::{BoxError, CircuitLayer, ConcurrencyLayer, Degraded, FallbackLayer, Refusal};
 use http_body_util::{BodyExt, Limited};
 use tower::util::BoxCloneSyncService;
@@ -12,13 +13,15 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use crate::answer;
 use crate::chat::Chat;
 use crate::config::{Config, Fallback, Provider};
-use crate::upstream::{self, HttpClient, Upstream};
+use crate::pool::Pool;
+use crate::trail::Trail;
+use crate::upstream::{HttpClient, Upstream};
 
 /// Which step answered: `primary`, `backup`, `cache`, `rule` or `static`.
 pub(crate) const ANSWERED_BY: HeaderName = HeaderName::from_static("x-fusebox-answered-by");
 /// Which provider the answer comes from, where it comes from one.
 pub(crate) const PROVIDER: HeaderName = HeaderName::from_static("x-fusebox-provider");
-/// What kept the primary provider from answering.
+/// What kept the primary provider, or all of them, from answering.
 pub(crate) const CAUSE: HeaderName = HeaderName::from_static("x-fusebox-cause");
 
 /// What of a provider's head is handed on: what tells of the answer, not of the connection or the provider's cookies.
@@ -31,27 +34,17 @@ const HANDED_ON: [HeaderName; 3] = [
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// The longest answer that is kept as a last good one.
 const MAX_KEPT: usize = 256 * 1024;
-const BACKUP: &str = "backup";
 
+/// A provider, as the pool asks it.
+pub(crate) type Asked = BoxCloneSyncService<Request<Chat>, Response<Body>, BoxError>;
 pub(crate) type Chain = BoxCloneSyncService<Request<Chat>, Response<Body>, BoxError>;
 
 /// Builds it. All clones share circuits, limits and the kept answers.
 ///
 /// # Errors
 ///
-/// When a provider's address or a number of the fallback cannot be used.
-pub(crate) fn chain(config: &Config) -> Result<Chain, BoxError> {
-    let public = upstream::client(None)?;
-    let mut services = config.providers.iter().enumerate().map(|(place, provider)| {
-        let step = if place == 0 { "primary" } else { BACKUP };
-        let client = match &provider.roots {
-            None => public.clone(),
-            own => upstream::client(own.as_ref())?,
-        };
-        asked(client, provider, step)
-    });
-    let primary = services.next().ok_or("there is no provider")??;
-    let backups = services.collect::<Result<Vec<_>, _>>()?;
+/// When a number of the fallback cannot be used.
+pub(crate) fn chain(config: &Config, pool: Pool) -> Result<Chain, BoxError> {
     let Fallback {
         cache_entries,
         max_age,
@@ -60,14 +53,8 @@ pub(crate) fn chain(config: &Config) -> Result<Chain, BoxError> {
     } = &config.fallback;
     let (rules, message) = (Arc::clone(rules), Arc::clone(message));
 
-    // A backup gets the same chat: one more reference, and only when it is asked.
     let fallback = FallbackLayer::http()
-        .keep_with_restore(
-            |request: &Request<Chat>| request.body().clone(),
-            |chat| Some(Request::new(chat.clone())),
-        )
-        .service(in_turn(backups))
-        .named(BACKUP)
+        .keep_with(|request: &Request<Chat>| request.body().clone())
         .cached_http(|request| Some(request.body().key()), Body::new)
         .named("cache")
         .max_age(*max_age)
@@ -86,48 +73,58 @@ pub(crate) fn chain(config: &Config) -> Result<Chain, BoxError> {
     let service = ServiceBuilder::new()
         .map_response(signed)
         .layer(fallback)
-        .service(primary);
+        .map_response(|response: Response<PooledBody<Body>>| response.map(Body::new))
+        .service(pool);
     Ok(BoxCloneSyncService::new(service))
 }
 
-/// One provider behind its circuit and its limit.
-fn asked(client: HttpClient, provider: &Provider, step: &'static str) -> Result<Chain, BoxError> {
+/// One provider behind its circuit and its limit, as the pool asks it.
+pub(crate) fn asked(client: HttpClient, provider: &Provider, place: usize) -> Result<Asked, BoxError> {
     let name = HeaderValue::try_from(&provider.name)?;
     // A limit that is full is the gateway's own, and no failure of the provider.
     let circuit = CircuitLayer::http(provider.circuit)
         .refuse_with_error()
         .neutral_when(|error: &BoxError| Refusal::find(&**error).is_some());
     let service = ServiceBuilder::new()
-        .and_then(move |answer| usable(answer, step, name.clone()))
         .layer(circuit)
         .layer(ConcurrencyLayer::body_long(provider.limit))
         .service(Upstream::new(client, provider)?);
-    Ok(BoxCloneSyncService::new(service))
-}
-
-/// The backups as one: each is asked when those before it have failed.
-fn in_turn(backups: Vec<Chain>) -> Chain {
-    let backups: Arc<[Chain]> = backups.into();
-    BoxCloneSyncService::new(service_fn(move |request: Request<Chat>| {
-        let backups = Arc::clone(&backups);
+    let service = BoxCloneSyncService::new(service);
+    Ok(BoxCloneSyncService::new(service_fn(move |request: Request<Chat>| {
+        let trail = request.extensions().get::<Trail>().cloned().unwrap_or_default();
+        let (service, name) = (service.clone(), name.clone());
         async move {
-            let mut last = BoxError::from("there is no other provider");
-            for backup in backups.iter() {
-                match backup.clone().oneshot(Request::new(request.body().clone())).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) => last = error,
+            let answered = async { usable(service.oneshot(request).await?).await };
+            match answered.await {
+                Ok(mut response) => {
+                    mark(&mut response, place, name, &trail);
+                    Ok(response)
+                }
+                Err(error) => {
+                    trail.failed(&error);
+                    Err(error)
                 }
             }
-            Err(last)
         }
-    }))
+    })))
+}
+
+/// Writes into the head whose answer it is.
+fn mark(response: &mut Response<Body>, place: usize, provider: HeaderValue, trail: &Trail) {
+    let step = if place == 0 { "primary" } else { "backup" };
+    let headers = response.headers_mut();
+    headers.insert(ANSWERED_BY, HeaderValue::from_static(step));
+    headers.insert(PROVIDER, provider);
+    if place > 0 {
+        headers.insert(CAUSE, HeaderValue::from_static(trail.cause()));
+    }
 }
 
 /// The answer of a provider, as it goes out; or an error where another may do better.
 ///
 /// The provider's circuit stands further in: it sees status and body before they become an error here. A stream goes out
 /// as it comes; any other answer is read to its end first, so that one that breaks off can still be replaced.
-async fn usable<B>(answer: Response<B>, step: &'static str, provider: HeaderValue) -> Result<Response<Body>, BoxError>
+async fn usable<B>(answer: Response<B>) -> Result<Response<Body>, BoxError>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -149,10 +146,6 @@ where
         .into_iter()
         .filter_map(|name| head.headers.get(&name).map(|value| (name, value.clone())));
     response.headers_mut().extend(handed_on.collect::<HeaderMap>());
-    response
-        .headers_mut()
-        .insert(ANSWERED_BY, HeaderValue::from_static(step));
-    response.headers_mut().insert(PROVIDER, provider);
     Ok(response)
 }
 

@@ -18,6 +18,7 @@ use rustls::RootCertStore;
 
 pub(crate) use self::source::ConfigError;
 use crate::demo::DemoProvider;
+use crate::strategy::Strategy;
 use crate::token::Token;
 
 #[derive(Debug)]
@@ -26,7 +27,11 @@ pub(crate) struct Config {
     pub(crate) admin_token: Option<Token>,
     /// How long calls under way may take to end after Ctrl-C.
     pub(crate) drain: Duration,
-    /// In the order in which they are asked; the first is the primary.
+    /// Which of the providers that may be asked is.
+    pub(crate) strategy: Strategy,
+    /// How long a provider that comes back takes to get its whole share.
+    pub(crate) slow_start: Duration,
+    /// The first is the primary.
     pub(crate) providers: Vec<Provider>,
     pub(crate) fallback: Fallback,
 }
@@ -39,8 +44,15 @@ pub(crate) struct Provider {
     pub(crate) api_key: Option<HeaderValue>,
     /// Whom to trust for an https address, in place of the public authorities.
     pub(crate) roots: Option<Arc<RootCertStore>>,
+    /// The same as text, for the health probe.
+    pub(crate) ca_pem: Option<Arc<[u8]>>,
+    /// The models that it serves; `*`: any.
+    pub(crate) serves: Vec<String>,
     /// How the models that are asked for are called there; `*` for any other. Without a word: by the same name.
     pub(crate) models: BTreeMap<String, String>,
+    /// For the strategy `weighted`.
+    pub(crate) weight: u32,
+    pub(crate) health: Option<HealthCheck>,
     /// How long the head of an answer may take, and each pause in its body.
     pub(crate) timeout: Duration,
     pub(crate) circuit: Circuit,
@@ -58,6 +70,16 @@ impl Dismiss for WhenOpen {
     fn dismissal(&self) -> Opened {
         self.0.opened()
     }
+}
+
+/// How its health is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HealthCheck {
+    pub(crate) url: String,
+    pub(crate) every: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) unhealthy_after: u32,
+    pub(crate) healthy_after: u32,
 }
 
 #[derive(Debug)]
@@ -78,6 +100,7 @@ pub(crate) struct Rule {
 
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DRAIN: Duration = Duration::from_secs(10);
+const SLOW_START: Duration = Duration::from_secs(30);
 const MESSAGE: &str = "I cannot reach any of my models right now. Please try again in a minute.";
 
 impl Default for Fallback {
@@ -126,7 +149,17 @@ impl Config {
                 url: format!("http://{}/v1", demo.address).parse()?,
                 api_key: None,
                 roots: None,
+                ca_pem: None,
+                serves: vec!["demo".into(), "*".into()],
                 models: BTreeMap::new(),
+                weight: 1,
+                health: Some(HealthCheck {
+                    url: format!("http://{}/healthz", demo.address),
+                    every: Duration::from_secs(2),
+                    timeout: Duration::from_secs(1),
+                    unhealthy_after: 2,
+                    healthy_after: 1,
+                }),
                 timeout: Duration::from_secs(3),
                 circuit,
                 limit,
@@ -150,6 +183,8 @@ impl Config {
             listen: LISTEN,
             admin_token: None,
             drain: DRAIN,
+            strategy: Strategy::InOrder,
+            slow_start: Duration::from_secs(5),
             providers: providers.iter().map(provider).collect::<Result<_, _>>()?,
             fallback: Fallback {
                 rules: rules.into(),

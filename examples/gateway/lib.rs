@@ -2,16 +2,18 @@
 //!
 //! | `cargo run --release --example` | shows |
 //! |---|---|
-//! | `gateway` | an LLM gateway that survives its providers: circuits, limits, fallbacks, operators |
+//! | `gateway` | an LLM gateway that survives its providers: a pool with health probes, circuits, limits, fallbacks, operators |
 //! | `axum_routes` | a circuit for each route of an axum server, which stays `Infallible` |
 //! | `tonic_client`, `tonic_server` | gRPC: codes and trailers count, an open circuit is `Unavailable` |
 //! | `hyper_client`, `reqwest_client` | HTTP clients behind a circuit |
 //! | `plain_async_fn` | any async function, without tower |
 //! | `balance` | a balancer that leaves a broken endpoint out |
+//! | `provider_pool` | three providers as one service: failover, drain, and why nobody could be asked |
+//! | `health_probe` | a probe that opens a circuit before a call fails, and lets it close again |
 //!
 //! This library is the gateway; the small examples stand alone. It starts with three built-in providers that can be broken
 //! and healed while it runs, and prints what to try; `--config gateway.toml` takes real ones, and `gateway/gateway.toml`
-//! shows how. Read `gateway/chain.rs` first: it is where the layers are put together.
+//! shows how. Read `gateway/chain.rs` and `gateway/pool.rs` first: that is where the layers are put together.
 
 mod answer;
 mod api;
@@ -20,10 +22,13 @@ mod chain;
 mod chat;
 mod config;
 mod demo;
+mod pool;
 mod shutdown;
 mod status;
 mod steering;
+mod strategy;
 mod token;
+mod trail;
 mod upstream;
 mod wall;
 mod welcome;
@@ -105,9 +110,12 @@ async fn run(args: Args) -> Result<ExitCode, BoxError> {
     } else {
         welcome::demo(address, &demo)
     };
-    let chain = chain::chain(&config)?;
+    let (pool, probes) = pool::pool(&config)?;
+    pool::first_results(&probes).await;
     let gateway = api::Gateway {
-        chain,
+        chain: chain::chain(&config, pool.clone())?,
+        pool,
+        probes: probes.into(),
         providers: config.providers.into(),
         demo: demo.into(),
         metrics,

@@ -1,6 +1,9 @@
-//! The circuits and limits as JSON.
+//! The circuits, limits and providers as JSON.
 
-use fusebox::prelude::Snapshot;
+use std::time::Duration;
+
+use fusebox::pool;
+use fusebox::prelude::{ProbeHandle, Snapshot};
 use serde_json::{Map, Value, json};
 
 use crate::config::Provider;
@@ -16,7 +19,6 @@ pub(crate) fn circuits(providers: &[Provider]) -> Value {
 
 /// One circuit.
 pub(crate) fn circuit(seen: &Snapshot) -> Value {
-    let seconds = |time: std::time::Duration| (time.as_secs_f64() * 1_000.0).round() / 1_000.0;
     let last_failure = seen
         .last_failure
         .map(|ago| wall::unix_seconds().saturating_sub(ago.as_secs()));
@@ -46,4 +48,60 @@ pub(crate) fn limits(providers: &[Provider]) -> Value {
         (provider.name.clone(), seen)
     });
     Value::Object(limits.collect::<Map<_, _>>())
+}
+
+/// The pool, every provider by name with its probe.
+pub(crate) fn providers(seen: &pool::Snapshot, probes: &[ProbeHandle]) -> Value {
+    let providers = seen.providers.iter().map(|provider| {
+        let probe = probes.iter().find(|probe| *probe.name() == *provider.name);
+        let seen = json!({
+            "available": provider.out.is_none(),
+            "out": provider.out.as_ref().map(ToString::to_string),
+            "serves": provider.serves.iter().map(|served| &**served).collect::<Vec<_>>(),
+            "weight": provider.weight,
+            "share": provider.share,
+            "circuit": provider.circuit,
+            "in_flight": provider.in_flight,
+            "latency_seconds": provider.latency.map(seconds),
+            "failure_rate": provider.failure_rate,
+            "served": provider.served,
+            "failed": provider.failed,
+            "refused": provider.refused,
+            "cancelled": provider.cancelled,
+            "health": probe.map(health),
+        });
+        (provider.name.to_string(), seen)
+    });
+    json!({
+        "strategy": seen.strategy,
+        "panic": seen.panic,
+        "providers": providers.collect::<Map<_, _>>(),
+    })
+}
+
+fn health(probe: &ProbeHandle) -> Value {
+    let seen = probe.snapshot();
+    json!({
+        "state": seen.state.as_str(),
+        "state_seconds": seconds(seen.since),
+        "checks": seen.checks,
+        "failures_in_a_row": seen.failures_in_a_row,
+        "successes_in_a_row": seen.successes_in_a_row,
+        "last_latency_seconds": seen.last_latency.map(seconds),
+        "last_error": seen.last_error.as_deref(),
+        "next_check_seconds": seen.next_check.map(seconds),
+    })
+}
+
+/// The models as the API lists them.
+pub(crate) fn models(models: &[pool::Model]) -> Value {
+    let list = models
+        .iter()
+        .map(|model| json!({ "id": *model.id, "object": "model", "owned_by": *model.owner }));
+    json!({ "object": "list", "data": list.collect::<Vec<_>>() })
+}
+
+/// To the millisecond.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1_000.0).round() / 1_000.0
 }

@@ -9,6 +9,8 @@ pub(crate) const ENDPOINTS: &str = "\
 Fusebox gateway
 
 POST /v1/chat/completions                        a chat completion; with \"stream\": true as server-sent events
+GET  /v1/models                                  what can be asked for, and who provides it
+GET  /health/providers                           the pool: who may be asked, and if not why; health probes
 GET  /health/circuit-breakers                    every circuit
 GET  /health/limits                              every concurrency limit
 GET  /metrics                                    for Prometheus
@@ -35,6 +37,7 @@ Try it, in another terminal:
   ask() {{ curl -si $G/v1/chat/completions -d '{{"model":"demo","messages":[{{"role":"user","content":"'"$1"'"}}]}}'; echo; }}
   break_it() {{ curl -s -X POST $G/demo/providers/$1/fault/$2; }}
   circuits() {{ curl -s $G/health/circuit-breakers; }}
+  providers() {{ curl -s $G/health/providers; }}
 
   1. All is well                    ask "Why do fuses blow?"
      the primary answers            x-fusebox-answered-by: primary
@@ -45,13 +48,19 @@ Try it, in another terminal:
      primary's circuit is open      "primary": {{ .. "state": "open", "reason": "consecutive_failures" .. }}
      and is not asked any more      x-fusebox-cause: refusal (it was: error)
   3. Break all three                for p in primary backup spare; do break_it $p errors; done
-     the answer from step 1         ask "Why do fuses blow?"       x-fusebox-answered-by: cache
+     the last good answer           ask "Why do fuses blow?"       x-fusebox-answered-by: cache
      a rule knows the word          ask "What is a fuse?"          x-fusebox-answered-by: rule
      nobody knows                   ask "What is love?"            x-fusebox-answered-by: static
   4. Heal them                      for p in primary backup spare; do break_it $p none; done
-     5 s later, two trials          ask "Why do fuses blow?"; ask "Why do fuses blow?"; circuits
-     close the circuit              "primary": {{ .. "state": "closed", "reason": "trials_succeeded" .. }}
-     or at once, by hand            curl -s -X POST $G/admin/circuit-breakers/primary/reset
+     in 2 s its probe says up,      sleep 2; ask "Why do fuses blow?"; ask "Why do fuses blow?"; circuits
+     two trials close the circuit   "primary": {{ .. "state": "closed", "reason": "trials_succeeded" .. }}
+     it gets a tenth of its share   providers
+     at first, all of it in 5 s     "primary": {{ .. "available": true, "share": 0.46 .. }}
+     or close it by hand            curl -s -X POST $G/admin/circuit-breakers/primary/reset
+  5. Take one down                  break_it primary refuse; sleep 4; providers
+     its probe finds out, though    "primary": {{ .. "available": false, "out": "is held open" .. "state": "down" .. }}
+     nobody has asked it            ask "Why do fuses blow?"       x-fusebox-answered-by: backup
+     and back                       break_it primary none
 
   As a stream                       curl -sN $G/v1/chat/completions -d '{{"model":"demo","stream":true,"messages":[{{"role":"user","content":"hi"}}]}}'
   Eight at once                     for i in 1 2 3 4 5 6 7 8; do ask "Question $i" & done; wait

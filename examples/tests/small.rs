@@ -112,3 +112,27 @@ async fn a_plain_async_function_needs_no_tower() {
 async fn a_balancer_leaves_a_broken_endpoint_out() {
     shows("balance", &["3 calls reached the broken endpoint, 0 were refused"]).await;
 }
+
+#[tokio::test]
+async fn a_pool_fails_over_and_says_why_nobody_could_be_asked() {
+    let wanted = [
+        "azure answers for gpt-4",
+        "openai was asked 2 times, then its circuit opened",
+        "gpt-4 is served by azure",
+        "no provider for \"gpt-4\": openai is open (next try in ",
+        "azure is draining, local does not serve it",
+    ];
+    shows("provider_pool", &wanted).await;
+}
+
+#[tokio::test]
+async fn a_probe_opens_a_circuit_before_a_call_fails() {
+    let wanted = [
+        "the probe says up, the circuit is closed",
+        "the probe says down, the circuit is open",
+        "no call has failed, yet: circuit \"search\" is open: its health probe reports down",
+        "the probe says up, the circuit is half-open",
+        "a trial went well, the circuit is closed",
+    ];
+    shows("health_probe", &wanted).await;
+}

@@ -43,6 +43,7 @@
 //! | from outside in | does | because |
 //! |---|---|---|
 //! | [`FallbackLayer`](fallback::FallbackLayer) | answers from somewhere else | it must see what the others refuse |
+//! | [`ProviderPool`](pool::ProviderPool) | asks the best of several | each provider has the layers below for itself |
 //! | [`CircuitLayer`](circuit::CircuitLayer) | stops calling what is broken | a refusal costs no slot below |
 //! | [`ConcurrencyLayer`](concurrency::ConcurrencyLayer) | never more than n at once | a queue that is full is a failure the circuit may see |
 //! | your client | | |
@@ -57,6 +58,9 @@
 //! | `circuit` | [`circuit`]: circuit breaker | yes |
 //! | `concurrency` | [`concurrency`]: limit with a bounded queue | yes |
 //! | `fallback` | [`fallback`]: a chain of other answers | yes |
+//! | `cooldown` | [`cooldown`]: budgets for risky actions, a ledger of anomalies | |
+//! | `health` | [`health`]: active probes that drive circuits, a layer that goes by health | |
+//! | `pool` | [`pool`]: several providers as one service, with failover | |
 //! | `http` | the same layers for `http::Request` and `Response`: 503 with `Retry-After`, guards to the end of the body | |
 //! | `grpc` | gRPC statuses and trailers count, refusals are `Unavailable` | |
 //! | `retry` | a `tower::retry` policy that never retries a refusal | |
@@ -90,6 +94,14 @@ pub use cooldown_layer as cooldown;
 #[cfg_attr(docsrs, doc(cfg(feature = "fallback")))]
 #[doc(inline)]
 pub use fallback_layer as fallback;
+#[cfg(feature = "health")]
+#[cfg_attr(docsrs, doc(cfg(feature = "health")))]
+#[doc(inline)]
+pub use health_probe as health;
+#[cfg(feature = "pool")]
+#[cfg_attr(docsrs, doc(cfg(feature = "pool")))]
+#[doc(inline)]
+pub use provider_pool as pool;
 #[doc(inline)]
 pub use state_core as core;
 

@@ -14,6 +14,18 @@ pub use cooldown_layer::{Action, Budget, Cooldown, CooldownLayer};
 #[cfg(feature = "fallback")]
 pub use fallback_layer::{Degraded, FallbackLayer};
 
+#[cfg(all(feature = "health", feature = "grpc"))]
+pub use health_probe::GrpcProbe;
+#[cfg(feature = "health")]
+pub use health_probe::{FnProbe, Health, HealthLayer, HealthState, Probe, ProbeHandle, Unhealthy};
+#[cfg(all(feature = "health", feature = "http"))]
+pub use health_probe::{HttpProbe, TcpProbe};
+#[cfg(feature = "pool")]
+pub use provider_pool::{
+    Availability, InOrder, LeastInFlight, LeastLatency, NoProvider, PeakEwmaP2c, Provider, ProviderPool, RoundRobin,
+    Weighted,
+};
+
 #[cfg(any(feature = "circuit", feature = "concurrency", feature = "fallback"))]
 pub use crate::ServiceBuilderExt;
 

@@ -14,7 +14,8 @@ use rustls::pki_types::pem::PemObject;
 
 use super::source::{ConfigError, Field, Place, Source};
 use super::table::{CallsOrTime, Table};
-use super::{Config, DRAIN, Fallback, LISTEN, MESSAGE, Provider, Rule, WhenOpen};
+use super::{Config, DRAIN, Fallback, HealthCheck, LISTEN, MESSAGE, Provider, Rule, SLOW_START, WhenOpen};
+use crate::strategy::Strategy;
 use crate::token::Token;
 
 const YEAR: Duration = Duration::from_hours(365 * 24);
@@ -34,6 +35,8 @@ pub(super) fn config(
     let listen = listen(&mut file)?;
     let admin_token = admin_token(&mut file, &variables)?;
     let drain = or(file.time("drain", Duration::ZERO..=HOUR)?, DRAIN);
+    let strategy = strategy(&mut file)?;
+    let slow_start = or(file.time("slow_start", Duration::ZERO..=HOUR)?, SLOW_START);
     let providers = providers(&mut file, &variables)?;
     let fallback = fallback(file.table("fallback")?.named("fallback"))?;
     file.done()?;
@@ -41,9 +44,19 @@ pub(super) fn config(
         listen,
         admin_token,
         drain,
+        strategy,
+        slow_start,
         providers,
         fallback,
     })
+}
+
+fn strategy(file: &mut Table<'_>) -> Result<Strategy, ConfigError> {
+    let Some(written) = file.text("strategy")? else {
+        return Ok(Strategy::InOrder);
+    };
+    let wrong = || written.wrong(format!("is no strategy; write one of {}", Strategy::names()));
+    written.value.parse().map_err(|()| wrong())
 }
 
 fn or<T>(field: Option<Field<'_, T>>, default: T) -> T {
@@ -117,12 +130,26 @@ fn provider(mut table: Table<'_>, variables: Variables<'_>, others: &mut Vec<Pro
         None => None,
         Some(field) => Some(api_key(&field, variables)?),
     };
-    let roots = match table.text("ca_file")? {
-        None => None,
-        Some(field) => Some(roots(&field)?),
+    let (roots, ca_pem) = match table.text("ca_file")? {
+        None => (None, None),
+        Some(field) => {
+            let (roots, pem) = roots(&field)?;
+            (Some(roots), Some(pem))
+        }
     };
     let timeout = or(table.time("timeout", MS..=HOUR)?, Duration::from_secs(30));
     let models = table.texts("models")?;
+    let serves = match table.names("serves")? {
+        Some(serves) => serves,
+        // Who says how models are called there has said which ones there are.
+        None if models.is_empty() => vec!["*".to_owned()],
+        None => models.keys().cloned().collect(),
+    };
+    let weight = or(table.whole("weight", 1..=1_000_u32)?, 1);
+    let health = match table.given("health")? {
+        None => None,
+        Some(health) => Some(health_check(&url, health.named(&format!("health \"{name}\"")))?),
+    };
     let circuit = circuit(&name, table.table("circuit")?.named(&format!("circuit \"{name}\"")))?;
     let limit = limit(
         &name,
@@ -135,7 +162,11 @@ fn provider(mut table: Table<'_>, variables: Variables<'_>, others: &mut Vec<Pro
         url,
         api_key,
         roots,
+        ca_pem,
+        serves,
         models,
+        weight,
+        health,
         timeout,
         circuit,
         limit,
@@ -169,17 +200,18 @@ fn api_key(field: &Field<'_, String>, variables: Variables<'_>) -> Result<Header
     Ok(header)
 }
 
-fn roots(field: &Field<'_, String>) -> Result<Arc<RootCertStore>, ConfigError> {
+fn roots(field: &Field<'_, String>) -> Result<(Arc<RootCertStore>, Arc<[u8]>), ConfigError> {
     let cannot = |error: &dyn Display| field.wrong(format!("cannot be used: {error}; name a file of PEM certificates"));
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(&field.value).map_err(|error| cannot(&error))? {
+    let pem = std::fs::read(&field.value).map_err(|error| cannot(&format!("I/O error: {error}")))?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
         let added = roots.add(certificate.map_err(|error| cannot(&error))?);
         added.map_err(|error| cannot(&error))?;
     }
     if roots.is_empty() {
         return Err(cannot(&"it holds no certificate"));
     }
-    Ok(Arc::new(roots))
+    Ok((Arc::new(roots), pem.into()))
 }
 
 /// Where the fields stand that a builder of the library may complain about.
@@ -268,6 +300,27 @@ fn limit(name: &str, circuit: Circuit, mut table: Table<'_>) -> Result<Limit<Whe
     let built = builder.build().map_err(|error| table.wrong(error.to_string()))?;
     table.done()?;
     Ok(built)
+}
+
+fn health_check(base: &Uri, mut table: Table<'_>) -> Result<HealthCheck, ConfigError> {
+    let path = match table.text("path")? {
+        None => "/healthz".to_owned(),
+        Some(path) if path.value.starts_with('/') => path.value,
+        Some(path) => return Err(path.wrong("is no path on the provider's host; write for instance \"/healthz\"")),
+    };
+    let (scheme, authority) = (base.scheme_str().unwrap_or("http"), base.authority());
+    let check = HealthCheck {
+        url: format!(
+            "{scheme}://{}{path}",
+            authority.map_or("", |authority| authority.as_str())
+        ),
+        every: or(table.time("every", MS..=HOUR)?, Duration::from_secs(10)),
+        timeout: or(table.time("timeout", MS..=HOUR)?, Duration::from_secs(2)),
+        unhealthy_after: or(table.whole("unhealthy_after", 1..=1_000_u32)?, 3),
+        healthy_after: or(table.whole("healthy_after", 1..=1_000_u32)?, 2),
+    };
+    table.done()?;
+    Ok(check)
 }
 
 fn fallback(mut table: Table<'_>) -> Result<Fallback, ConfigError> {

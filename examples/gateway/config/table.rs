@@ -171,6 +171,37 @@ impl<'a> Table<'a> {
         texts.collect()
     }
 
+    /// A list of names: `["gpt-4", "*"]`.
+    pub(crate) fn names(&mut self, key: &'static str) -> Result<Option<Vec<String>>, ConfigError> {
+        let Some((value, place)) = self.take(key) else {
+            return Ok(None);
+        };
+        let wrong = || place.wrong("must be a list of names in quotes, such as [\"gpt-4\", \"*\"], with at least one");
+        let DeValue::Array(list) = value else {
+            return Err(wrong());
+        };
+        let names = list.into_iter().map(|value| match value.into_inner() {
+            DeValue::String(name) if !name.is_empty() && name.len() <= 256 => Ok(name.into_owned()),
+            _ => Err(wrong()),
+        });
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        if names.is_empty() {
+            Err(wrong())
+        } else {
+            Ok(Some(names))
+        }
+    }
+
+    /// A table within this one, if it is there.
+    pub(crate) fn given(&mut self, key: &'static str) -> Result<Option<Table<'a>>, ConfigError> {
+        if self.values.contains_key(key) {
+            self.table(key).map(Some)
+        } else {
+            self.asked.push(key);
+            Ok(None)
+        }
+    }
+
     /// A table within this one; one that is not there is empty.
     pub(crate) fn table(&mut self, key: &'static str) -> Result<Table<'a>, ConfigError> {
         let Some((value, place)) = self.take(key) else {

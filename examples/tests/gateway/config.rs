@@ -217,7 +217,7 @@ async fn a_file_that_is_wrong_is_one_line_with_file_line_field_value_and_what_is
         (
             format!("{provider}timeuot = \"3s\"\n"),
             "4: provider \"openai\": timeuot is not known here; allowed are name, url, api_key_env, ca_file, timeout, models, \
-             circuit, limit",
+             serves, weight, health, circuit, limit",
         ),
         (
             format!("{provider}api_key_env = \"NO_SUCH_VARIABLE\"\n"),
@@ -249,6 +249,28 @@ async fn a_file_that_is_wrong_is_one_line_with_file_line_field_value_and_what_is
         (
             format!("listen = \"8080\"\n{provider}"),
             "1: listen = \"8080\" is no address to listen on; write it as \"127.0.0.1:8080\" or \"[::1]:8080\"",
+        ),
+        (
+            format!("strategy = \"fastest\"\n{provider}"),
+            "1: strategy = \"fastest\" is no strategy; write one of in_order, least_latency, round_robin, weighted, \
+             availability, peak_ewma_p2c, least_in_flight",
+        ),
+        (
+            format!("{provider}weight = 0\n"),
+            "4: provider \"openai\": weight = 0 is not allowed; set it to a whole number from 1 to 1000",
+        ),
+        (
+            format!("{provider}serves = []\n"),
+            "4: provider \"openai\": serves = [] must be a list of names in quotes, such as [\"gpt-4\", \"*\"], with at \
+             least one",
+        ),
+        (
+            format!("{provider}[provider.health]\npath = \"healthz\"\n"),
+            "5: health \"openai\": path = \"healthz\" is no path on the provider's host; write for instance \"/healthz\"",
+        ),
+        (
+            format!("{provider}[provider.health]\nevery = \"0s\"\n"),
+            "5: health \"openai\": every = \"0s\" is not allowed; set it to 1ms at least and 3600s at most",
         ),
         (
             format!("{provider}[[fallback.rule]]\ncontains = \"price\"\n"),

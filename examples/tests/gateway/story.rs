@@ -39,7 +39,7 @@ async fn the_story_of_the_start_up_text_holds_step_by_step() {
 
     gateway.fault("spare", "errors").await;
     let kept = gateway.ask("Why do fuses blow?").await;
-    assert_eq!((&*kept.by, &*kept.text), ("cache", &*well.text));
+    assert_eq!((&*kept.by, &*kept.text), ("cache", &*third.text), "the last good one");
     let rule = gateway.ask("What is a FUSE?").await;
     assert_eq!((rule.status, &*rule.by, &*rule.provider), (200, "rule", ""));
     assert!(rule.text.starts_with("A fuse breaks a circuit"), "{rule:?}");
@@ -58,7 +58,7 @@ async fn the_story_of_the_start_up_text_holds_step_by_step() {
     })
     .await;
     assert_eq!(gateway.circuit("primary").await["reason"], "trials_succeeded");
-    assert_eq!(gateway.ask("Why do fuses blow?").await.by, "primary");
+    until_primary(&gateway).await;
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn refused_connections_open_the_circuit_and_the_port_opens_again() {
     gateway.fault("primary", "none").await;
     let (status, seen) = gateway.post("/admin/circuit-breakers/primary/reset").await;
     assert_eq!((status, &seen["state"]), (200, &"closed".into()));
-    assert_eq!(gateway.ask("hi").await.by, "primary");
+    until_primary(&gateway).await;
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn eight_clients_at_once_are_all_answered_while_a_provider_breaks_and_heal
     }
     assert_eq!(gateway.in_flight().await, 0, "no slot is lost");
     gateway.post("/admin/circuit-breakers/primary/reset").await;
-    assert_eq!(gateway.ask("hi").await.by, "primary");
+    until_primary(&gateway).await;
 }
 
 #[tokio::test]
@@ -290,8 +290,11 @@ async fn the_figures_are_there_for_people_and_for_prometheus() {
     assert!(seen["last_failure_time"].as_u64().unwrap() > 1_600_000_000, "{seen}");
     let metrics = gateway.get("/metrics").await;
     for line in [
-        "fallback_answers_total{step=\"backup\",cause=\"error\"} 3",
-        "fallback_answers_total{step=\"backup\",cause=\"refusal\"} 1",
+        "provider_calls_total{provider=\"primary\",outcome=\"failed\"} 3",
+        "provider_calls_total{provider=\"backup\",outcome=\"served\"} 4",
+        "provider_failovers_total{provider=\"primary\",reason=\"failed\"} 3",
+        "provider_available{provider=\"primary\"} 0",
+        "provider_available{provider=\"backup\"} 1",
         "circuit_state{circuit=\"primary\"} 1",
         "circuit_calls_total{circuit=\"primary\",outcome=\"failure\"} 3",
         "concurrency_limit{limit=\"primary\"} 16",
@@ -299,6 +302,14 @@ async fn the_figures_are_there_for_people_and_for_prometheus() {
         assert!(metrics.contains(line), "{line} is missing:\n{metrics}");
     }
     assert!(gateway.get("/").await.contains("POST /v1/chat/completions"));
+}
+
+/// The primary comes back slowly: at first it gets a tenth of its share.
+async fn until_primary(gateway: &Gateway) {
+    until("the primary to answer", || async {
+        (gateway.ask("hi").await.by == "primary").then_some(())
+    })
+    .await;
 }
 
 /// So many chats at the same time.
