@@ -52,8 +52,8 @@ Try it, in another terminal:
      a rule knows the word          ask "What is a fuse?"          x-fusebox-answered-by: rule
      nobody knows                   ask "What is love?"            x-fusebox-answered-by: static
   4. Heal them                      for p in primary backup spare; do break_it $p none; done
-     in 2 s its probe says up,      sleep 2; ask "Why do fuses blow?"; ask "Why do fuses blow?"; circuits
-     two trials close the circuit   "primary": {{ .. "state": "closed", "reason": "trials_succeeded" .. }}
+     when the probe says up, or     sleep 5; ask "Why do fuses blow?"; ask "Why do fuses blow?"; circuits
+     after 5 s, two trials close it "primary": {{ .. "state": "closed", "reason": "trials_succeeded" .. }}
      it gets a tenth of its share   providers
      at first, all of it in 5 s     "primary": {{ .. "available": true, "share": 0.46 .. }}
      or close it by hand            curl -s -X POST $G/admin/circuit-breakers/primary/reset

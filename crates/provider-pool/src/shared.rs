@@ -181,17 +181,15 @@ where
         bits
     }
 
-    /// Leaves those in their slow start out, as often as it takes; but not all.
+    /// Leaves those in their slow start out, as often as it takes. The one that has most of its share stays: so nobody is
+    /// left out for all the others being as slow, and there is always one.
     fn thin(&self, bits: &mut Bits, members: &[Arc<Member>], now: u64) {
         let slow_start = nanos(self.rules.slow_start);
-        let mut left = bits.len();
-        for (at, member) in members.iter().enumerate() {
-            if left > 1 && bits.contains(at) {
-                let share = member.share(now, slow_start);
-                if share < 1.0 && self.random.fraction() >= share {
-                    bits.remove(at);
-                    left -= 1;
-                }
+        let share = |at: usize| members[at].share(now, slow_start);
+        let most = bits.iter().map(share).fold(0.0, f64::max);
+        for at in 0..members.len() {
+            if bits.contains(at) && share(at) < most && self.random.fraction() >= share(at) / most {
+                bits.remove(at);
             }
         }
     }
