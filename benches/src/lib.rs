@@ -18,6 +18,7 @@ pub mod instructions;
 pub mod layers;
 pub mod measure;
 pub mod peers;
+pub mod pools;
 pub mod table;
 
 use case::Case;
@@ -36,5 +37,6 @@ pub fn cases() -> Vec<Case> {
 pub fn ours() -> Vec<Case> {
     let mut cases = circuits::cases();
     cases.extend(layers::cases());
+    cases.extend(pools::cases());
     cases
 }

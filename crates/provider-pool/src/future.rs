@@ -228,17 +228,18 @@ where
             by: Arc::clone(&member.name),
             place,
         });
-        match came {
+        let out = match came {
             Came::Served | Came::Cancelled => return true,
             Came::Failed => {
                 self.attempts += 1;
-                self.tried.push((Arc::clone(&member), Out::Failed));
+                Out::Failed
             }
-            Came::Refused => self.tried.push((Arc::clone(&member), Out::Refused)),
-        }
+            Came::Refused => Out::Refused,
+        };
         if self.request.is_none() || self.attempts >= self.shared.rules.attempts || self.is_late() {
             return true;
         }
+        self.tried.push((Arc::clone(&member), out));
         observe::failover(&member, came);
         false
     }

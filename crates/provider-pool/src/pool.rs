@@ -144,7 +144,9 @@ where
             weight: provider.weight,
         });
         if slowly {
-            member.back.store(self.shared.now(), Ordering::Relaxed);
+            let now = self.shared.now();
+            member.back.store(now, Ordering::Relaxed);
+            self.shared.begin_slowly(now);
         }
         let mut members = list.members.clone();
         let mut services = list.services.clone();

@@ -60,6 +60,8 @@ where
     pub(crate) next_id: AtomicU64,
     /// Whether so many are out that health does not count.
     pub(crate) panic: AtomicBool,
+    /// When the last slow start is over.
+    slow_until: AtomicU64,
 }
 
 impl<S, Req> Shared<S, Req>
@@ -85,6 +87,7 @@ where
             epoch: Epoch::begin(),
             next_id: AtomicU64::new(0),
             panic: AtomicBool::new(false),
+            slow_until: AtomicU64::new(0),
         }
     }
 
@@ -133,7 +136,7 @@ where
                 bits.remove(at);
             }
         }
-        if !self.strategy.heeds_share() {
+        if now < self.slow_until.load(Ordering::Relaxed) && !self.strategy.heeds_share() {
             self.thin(&mut bits, members, now);
         }
         let first = bits.iter().next()?;
@@ -148,6 +151,12 @@ where
         Some(if bits.contains(chosen) { chosen } else { first })
     }
 
+    /// A provider begins its slow start.
+    pub(crate) fn begin_slowly(&self, now: u64) {
+        let until = now.saturating_add(nanos(self.rules.slow_start));
+        self.slow_until.fetch_max(until, Ordering::Relaxed);
+    }
+
     fn available(&self, members: &[Arc<Member>], wanted: Option<&str>, now: u64) -> Bits {
         let mut bits = Bits::none_of(members.len());
         let mut down = Bits::none_of(members.len());
@@ -158,6 +167,7 @@ where
                 continue;
             }
             if member.look(out, now) {
+                self.begin_slowly(now);
                 observe::back(&member.name);
             }
             all += u32::from(!matches!(out, Some(Out::Draining | Out::ForcedOpen)));
