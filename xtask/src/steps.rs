@@ -4,7 +4,7 @@ use crate::run::{Log, Step};
 use crate::{house, tools};
 
 /// Crates with protocols on atomics, which have loom models.
-const MODELLED: [&str; 2] = ["state-core", "concurrency-layer"];
+const MODELLED: [&str; 3] = ["state-core", "concurrency-layer", "provider-pool"];
 
 /// Everything that must pass.
 pub(crate) fn test(log: &mut Log) -> Result<(), String> {

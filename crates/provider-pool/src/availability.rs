@@ -25,8 +25,6 @@ impl Strategy for Availability {
             .iter()
             .map(|candidate| candidate.failure_rate())
             .fold(f64::INFINITY, f64::min);
-        self.0.next(candidates, |candidate| {
-            (candidate.failure_rate() <= least).then_some(1.0)
-        })
+        candidates.by_turns(&self.0, |candidate| (candidate.failure_rate() <= least).then_some(1.0))
     }
 }

@@ -29,7 +29,6 @@ impl Strategy for LeastInFlight {
             .iter()
             .map(|candidate| load(&candidate))
             .fold(f64::INFINITY, f64::min);
-        self.0
-            .next(candidates, |candidate| (load(candidate) <= least).then_some(1.0))
+        candidates.by_turns(&self.0, |candidate| (load(candidate) <= least).then_some(1.0))
     }
 }

@@ -149,6 +149,7 @@ mod service;
 mod shared;
 mod snapshot;
 mod strategy;
+mod sync;
 mod time;
 mod turns;
 mod weighted;

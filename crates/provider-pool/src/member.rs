@@ -50,7 +50,7 @@ pub(crate) struct Member {
     /// When the last call ended; 0 for never.
     last: AtomicU64,
     /// The strategy's own.
-    pub(crate) turn: AtomicU64,
+    pub(crate) turn: crate::sync::AtomicU64,
     /// Whether it was out when it was last looked at.
     out: AtomicBool,
     /// When it came back; 0 when it has never been out, or so long ago that it does not matter.
@@ -135,7 +135,7 @@ impl Member {
             peak: AtomicU64::new(0),
             failure_rate: AtomicU64::new(0),
             last: AtomicU64::new(0),
-            turn: AtomicU64::new(0),
+            turn: crate::sync::AtomicU64::new(0),
             out: AtomicBool::new(false),
             back: AtomicU64::new(0),
             counts: Counts::default(),
@@ -250,11 +250,19 @@ impl Member {
             peak - (peak - latency) / EIGHTH
         };
         self.peak.store(next.max(1), Ordering::Relaxed);
+        // An eighth, and more after a time without a call: what was known then is worth less.
+        let keep = (1.0 - 1.0 / EIGHTH as f64) * self.worth(now);
         let _ = self.latency.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
-            Some(match old {
-                0 => latency,
-                old => (old - old / EIGHTH + latency / EIGHTH).max(1),
-            })
+            let (old, new) = (old as f64, latency as f64);
+            #[allow(clippy::cast_sign_loss, reason = "between two that are positive")]
+            Some(
+                if old == 0.0 {
+                    latency
+                } else {
+                    (old * keep + new * (1.0 - keep)) as u64
+                }
+                .max(1),
+            )
         });
         self.last.fetch_max(now, Ordering::Relaxed);
     }

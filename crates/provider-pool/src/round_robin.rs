@@ -29,7 +29,7 @@ impl Strategy for RoundRobin {
     }
 
     fn pick(&self, candidates: &Candidates<'_>) -> usize {
-        self.0.next(candidates, |candidate| Some(candidate.share()))
+        candidates.by_turns(&self.0, |candidate| Some(candidate.share()))
     }
 
     fn heeds_share(&self) -> bool {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::bits::Bits;
 use crate::member::Member;
 use crate::random::Random;
+use crate::sync::AtomicU64;
+use crate::turns::Turns;
 
 /// Chooses one of the providers that may be asked. Bring your own, or take one of [`InOrder`](crate::InOrder),
 /// [`RoundRobin`](crate::RoundRobin), [`Weighted`](crate::Weighted), [`LeastLatency`](crate::LeastLatency),
@@ -95,6 +96,17 @@ impl<'a> Candidates<'a> {
         })
     }
 
+    /// Whose turn it is among those to whom `weight` gives one.
+    pub(crate) fn by_turns(&self, turns: &Turns, weight: impl Fn(&Candidate<'_>) -> Option<f64>) -> usize {
+        let each = || {
+            let candidates = self.iter();
+            candidates.filter_map(|candidate| Some((candidate.place(), candidate.turn(), weight(&candidate)?)))
+        };
+        // None: what gave them a turn has changed while they were looked at.
+        let first = || self.iter().next().map_or(0, |candidate| candidate.place());
+        turns.next(each).unwrap_or_else(first)
+    }
+
     /// A random number from the pool's source, which can be seeded.
     pub fn random(&self) -> u64 {
         self.random.next()
@@ -142,8 +154,8 @@ impl<'a> Candidate<'a> {
         self.member.in_flight.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// The moving average of what its calls took to the response's head, an eighth of it the last one; failed calls count
-    /// as at least the pool's penalty. `None` until one has ended.
+    /// The moving average of what its calls took to the response's head, an eighth of it the last one, and more after a
+    /// time without calls; failed calls count as at least the pool's penalty. `None` until one has ended.
     pub fn latency(&self) -> Option<Duration> {
         self.member.latency().map(Duration::from_nanos)
     }

@@ -5,18 +5,23 @@
 //! One that was away takes up where the others are now: the clock, which is the pass that was last chosen, is the least
 //! that counts.
 //!
-//! A pick is one compare-and-swap of the chosen provider's pass: of two threads that choose the same, one looks again.
-//! Relaxed is enough, for a pass publishes nothing. Passes go round the circle of 64 bits, so they are compared with the
-//! clock by distance; a pass that lies further ahead than any stride is one from before a long absence.
+//! A pick is one compare-and-swap of the chosen provider's pass: of two threads that choose the same, one looks again. The
+//! clock never passes a pass that stands still, so that nobody's turn is lost to it.
+//!
+//! Passes go round the circle of 64 bits, so they are compared with the clock by distance; one that lies behind it, or further
+//! ahead than two strides can take it, is from before a long absence. A thread that was held up may hold an old clock, ahead
+//! of which everything seems to be that far: so that is said only of a clock that was read after the pass. Release where a
+//! pass or the clock is written, Acquire where it is read: whoever sees a pass also sees a clock at least as new as the one
+//! it was reckoned from.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::strategy::{Candidate, Candidates};
+use crate::sync::{AtomicU64, Ordering};
 
 /// The stride of weight 1 at a whole share: divisible by all numbers up to 16.
-const ONE: u64 = 720_720 << 10;
-/// No stride is longer: a share is a tenth at least.
-const LONGEST: u64 = ONE * 10;
+pub(crate) const ONE: u64 = 720_720 << 10;
+/// No stride is longer: a share is a tenth at least. (The model checker would not live to see ten.)
+const LONGEST: u64 = if cfg!(fusebox_loom) { ONE } else { ONE * 10 };
+/// No pass is further ahead of the clock: it was at most a stride ahead when it last grew by one.
+const FURTHEST: u64 = LONGEST * 2;
 
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
@@ -24,42 +29,39 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// The next one among those to whom `weight` gives one.
-    pub(crate) fn next(&self, candidates: &Candidates<'_>, weight: impl Fn(&Candidate<'_>) -> Option<f64>) -> usize {
-        loop {
-            let clock = self.clock.load(Ordering::Relaxed);
-            let mut best: Option<(u64, u64, Candidate<'_>, f64)> = None;
-            for candidate in candidates.iter() {
-                let Some(weight) = weight(&candidate) else { continue };
-                let seen = candidate.turn().load(Ordering::Relaxed);
-                let ahead = match seen.wrapping_sub(clock) {
-                    ahead if ahead <= LONGEST => ahead,
-                    _ => 0,
-                };
+    /// Whose turn it is of all that `each` gives: place, pass and weight.
+    pub(crate) fn next<'a, I>(&self, each: impl Fn() -> I) -> Option<usize>
+    where
+        I: Iterator<Item = (usize, &'a AtomicU64, f64)>,
+    {
+        'look: loop {
+            let clock = self.clock.load(Ordering::Acquire);
+            let mut best: Option<(u64, u64, usize, &AtomicU64, f64)> = None;
+            for (place, turn, weight) in each() {
+                let seen = turn.load(Ordering::Acquire);
+                let mut ahead = seen.wrapping_sub(clock);
+                if ahead > FURTHEST {
+                    if self.clock.load(Ordering::Acquire) != clock {
+                        continue 'look;
+                    }
+                    ahead = 0;
+                }
                 if best.as_ref().is_none_or(|(least, ..)| ahead < *least) {
-                    best = Some((ahead, seen, candidate, weight));
+                    best = Some((ahead, seen, place, turn, weight));
                 }
             }
-            let Some((ahead, seen, candidate, weight)) = best else {
-                // What made one the least has changed while we looked. Place 0 stands for the first.
-                return candidates.iter().next().map_or(0, |candidate| candidate.place());
-            };
+            let (ahead, seen, place, turn, weight) = best?;
             let pass = clock.wrapping_add(ahead);
-            if candidate
-                .turn()
-                .compare_exchange(
-                    seen,
-                    pass.wrapping_add(stride(weight)),
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                )
+            let next = pass.wrapping_add(stride(weight));
+            if turn
+                .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
                 // Never back: somebody may have moved it further meanwhile.
-                let _ = self.clock.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
-                    (pass.wrapping_sub(now) <= LONGEST).then_some(pass)
+                let _ = self.clock.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| {
+                    (pass.wrapping_sub(now) <= FURTHEST).then_some(pass)
                 });
-                return candidate.place();
+                return Some(place);
             }
         }
     }

@@ -29,7 +29,7 @@ impl Strategy for Weighted {
     }
 
     fn pick(&self, candidates: &Candidates<'_>) -> usize {
-        self.0.next(candidates, |candidate| {
+        candidates.by_turns(&self.0, |candidate| {
             Some(f64::from(candidate.weight()) * candidate.share())
         })
     }
