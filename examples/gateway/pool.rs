@@ -52,15 +52,17 @@ pub(crate) fn pool(config: &Config) -> Result<(Pool, Vec<ProbeHandle>), BoxError
     Ok((pool.build()?, probes))
 }
 
-/// Waits until each probe has had a result, so that the first request meets a pool that knows who is up.
+/// Waits until each probe has had a result, so that the first request meets a pool that knows who is up; but not for long.
 pub(crate) async fn first_results(probes: &[ProbeHandle]) {
-    for probe in probes {
-        let mut watch = probe.watch();
-        if watch.state() == HealthState::Unknown {
-            // A probe whose server hangs has a result when its own time is up.
-            let _ = timeout(PATIENCE, watch.changed()).await;
+    let all = async {
+        for probe in probes {
+            let mut watch = probe.watch();
+            if watch.state() == HealthState::Unknown {
+                let _ = watch.changed().await;
+            }
         }
-    }
+    };
+    let _ = timeout(PATIENCE, all).await;
 }
 
 /// Down, it holds the provider's circuit open; up again, trials decide.

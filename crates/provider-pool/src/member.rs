@@ -290,9 +290,13 @@ impl Member {
                 self.judge(true, now);
                 self.sample(took.max(penalty), now);
             }
-            // Longer than usual and still no answer: that much is known.
-            Came::Cancelled if self.latency().is_some_and(|usual| took > usual) => self.sample(took, now),
-            Came::Refused | Came::Cancelled => {}
+            // Longer than usual, or than anything known, and still no answer: that much is known.
+            Came::Cancelled if self.latency().is_none_or(|usual| took > usual) => self.sample(took, now),
+            // It has been tried, though nothing is known of its calls.
+            Came::Refused => {
+                self.last.fetch_max(now, Ordering::Relaxed);
+            }
+            Came::Cancelled => {}
         }
     }
 

@@ -14,15 +14,17 @@ use crate::strategy::{Candidate, Candidates, Strategy};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PeakEwmaP2c;
 
-/// What an untried provider with a call in flight counts as, in ns.
+/// What a provider of which nothing is known counts as, in ns.
 const UNKNOWN: f64 = 1e9;
 
 fn cost(candidate: &Candidate<'_>) -> f64 {
     let in_flight = f64::from(candidate.in_flight());
-    match candidate.peak_latency() {
-        Some(peak) => peak.as_nanos() as f64 * (in_flight + 1.0),
+    match (candidate.peak_latency(), candidate.quiet()) {
+        (Some(peak), _) => peak.as_nanos() as f64 * (in_flight + 1.0),
         // Untried: one call tells.
-        None => UNKNOWN * in_flight,
+        (None, None) => UNKNOWN * in_flight,
+        // Tried in vain: its own layers refused.
+        (None, Some(_)) => UNKNOWN * (in_flight + 1.0),
     }
 }
 

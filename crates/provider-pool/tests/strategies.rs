@@ -261,6 +261,65 @@ async fn one_that_fails_half_of_its_calls_fast_gets_less_than_a_quarter_of_an_eq
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_hangs_from_the_start_under_an_outer_timeout_does_not_get_every_call() {
+    let learning: [Box<dyn Strategy>; 3] = [
+        Box::new(LeastLatency::default()),
+        Box::new(PeakEwmaP2c),
+        Box::new(LeastInFlight::default()),
+    ];
+    for strategy in learning {
+        let name = strategy.name();
+        let (hung, good) = (Scripted::good("hung", 3_600_000), Scripted::good("good", 10));
+        let pool = ProviderPool::builder().strategy(strategy).seed(9);
+        let pool = pool
+            .provider(hung.provider())
+            .provider(good.provider())
+            .build()
+            .unwrap();
+        for n in 0..100 {
+            let _ = tokio::time::timeout(ms(500), pool.clone().oneshot(n)).await;
+        }
+        // In flight nobody is, between two calls one after the other: these are equals then, and take turns.
+        let most = if name == "least_in_flight" { 50 } else { 10 };
+        assert!(hung.calls() <= most, "{name}: {} of 100", hung.calls());
+        assert!(good.calls() >= 50, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_own_layers_refuse_every_call_does_not_attract_them() {
+    let learning: [Box<dyn Strategy>; 2] = [Box::new(LeastLatency::default()), Box::new(PeakEwmaP2c)];
+    for strategy in learning {
+        let name = strategy.name();
+        let open = Circuit::builder("open").build().unwrap();
+        open.force_open();
+        let closed = Circuit::builder("closed").build().unwrap();
+        let behind = |service: &Scripted, circuit| {
+            ServiceBuilder::new()
+                .layer(CircuitLayer::new(circuit))
+                .service(service.clone())
+        };
+        let (a, b) = (Scripted::good("a", 0), Scripted::good("b", 10));
+        // The pool is not told of the circuits, and no request may be sent twice.
+        let pool = ProviderPool::builder()
+            .provider(Provider::new("a", behind(&a, open)))
+            .provider(Provider::new("b", behind(&b, closed)))
+            .strategy(strategy)
+            .seed(2)
+            .build()
+            .unwrap();
+        for n in 0..100 {
+            let _ = pool.clone().oneshot(n).await;
+        }
+        let refused = pool.snapshot().providers[0].refused;
+        assert!(
+            (1..=5).contains(&refused) && b.calls() >= 95,
+            "{name}: {refused} of 100 refused"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_starves_what_was_slow_or_broken_is_tried_again_with_time() {
     for strategy in all() {
         if strategy.name() == "in_order" {
