@@ -5,6 +5,7 @@ use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
@@ -13,7 +14,7 @@ use tower_service::Service;
 
 use crate::answer::Answer;
 use crate::error::{DeadlinePassed, Unserved};
-use crate::member::{Attempt, Came, Member, Place};
+use crate::member::{Attempt, Came, Member, Place, Unwinding};
 use crate::observe;
 use crate::shared::{List, Shared};
 use crate::why::Out;
@@ -165,14 +166,16 @@ where
             self.tried.push((Arc::clone(member), Out::Full));
             return None;
         };
-        match service.poll_ready(cx) {
-            Poll::Ready(ready) => {
-                let attempt = Attempt::begin(place, self.shared.epoch, self.shared.penalty(&list.members));
-                match ready {
-                    Ok(()) => Some(Step::Ask(service, attempt)),
-                    Err(error) => self.failed(Err(error), attempt).then_some(Step::Nobody),
-                }
-            }
+        // Looked at again now that it counts as in flight: who drains it, and sees none, is sent none.
+        if member.draining.load(Ordering::SeqCst) {
+            self.tried.push((Arc::clone(member), Out::Draining));
+            return None;
+        }
+        let attempt = Attempt::begin(place, self.shared.epoch, self.shared.penalty(&list.members));
+        let (polled, attempt) = attempt.during(|| service.poll_ready(cx));
+        match polled {
+            Poll::Ready(Ok(())) => Some(Step::Ask(service, attempt)),
+            Poll::Ready(Err(error)) => self.failed(Err(error), attempt).then_some(Step::Nobody),
             Poll::Pending => {
                 self.waiting.push((Arc::clone(member), service));
                 None
@@ -186,9 +189,14 @@ where
         for (member, service) in mem::take(&mut self.waiting) {
             let shared = Arc::clone(&self.shared);
             let wanted = self.request.as_ref().and_then(|request| shared.wanted(request));
-            if let Some(out) = member.out(wanted) {
-                self.tried.push((member, out));
-                continue;
+            match member.out(wanted) {
+                // The ramp has let it through once; and one that is down may be waited for as it may be picked.
+                None | Some(Out::Ramp) => {}
+                Some(Out::Down) if shared.ignores_health(&list.members, wanted) => {}
+                Some(out) => {
+                    self.tried.push((member, out));
+                    continue;
+                }
             }
             if let Some(step) = self.approach(cx, &member, service, &list) {
                 return Some(step);
@@ -217,8 +225,7 @@ where
 
     /// A provider has answered, or failed in readiness. `true` when that is the answer, which is then the last.
     fn failed(&mut self, result: Result<S::Response, S::Error>, attempt: Attempt) -> bool {
-        // A judge that panics: the attempt is dropped while unwinding, a failure.
-        let came = self.judge(&result);
+        let (came, attempt) = attempt.during(|| self.judge(&result));
         let Some(member) = attempt.member().map(Arc::clone) else {
             return true;
         };
@@ -248,9 +255,10 @@ where
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// A copy of the request for the provider after this one, if there may be one.
+    /// A copy of the request for the provider after this one, if there may be one: also after the last attempt, which is
+    /// none if it is refused.
     fn copy(&self, request: &Req) -> Option<Req> {
-        let others = self.attempts + 1 < self.shared.rules.attempts && self.shared.look(|list| list.members.len() > 1);
+        let others = self.shared.rules.attempts > 1 && self.shared.look(|list| list.members.len() > 1);
         let repeats = self.shared.hooks.repeats.as_ref().filter(|_| others)?;
         repeats(request)
     }
@@ -277,17 +285,6 @@ where
         };
         observe::unserved(&unserved);
         self.answer.unserved(unserved, &self.ask)
-    }
-}
-
-/// A call that panics is a failure, also where the panic is caught and the future dropped later.
-struct Unwinding<'a>(&'a mut Option<Attempt>);
-
-impl Drop for Unwinding<'_> {
-    fn drop(&mut self) {
-        if let Some(mut attempt) = self.0.take() {
-            attempt.panicked();
-        }
     }
 }
 
@@ -368,14 +365,8 @@ where
                     course.request = course.copy(&request);
                     // The answer before this one is not needed any more: what it holds is given back.
                     course.last = None;
-                    let call = {
-                        let mut held = Some(attempt);
-                        let unwinding = Unwinding(&mut held);
-                        let call = service.call(request);
-                        mem::forget(unwinding);
-                        attempt = held.expect("nobody has settled it");
-                        call
-                    };
+                    attempt.ask();
+                    let (call, attempt) = attempt.during(|| service.call(request));
                     this.alarm.set(course.deadline.map(sleep_until));
                     this.state.set(State::Asking {
                         call,

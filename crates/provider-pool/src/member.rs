@@ -105,6 +105,13 @@ impl Counts {
     }
 }
 
+/// What is left of a failure rate that is `worth` a part.
+#[allow(clippy::cast_sign_loss, reason = "a part of what is positive")]
+fn faded(rate: u64, worth: f64) -> u64 {
+    let rate = rate as f64 * worth;
+    if rate < ONE as f64 * NEGLIGIBLE { 0 } else { rate as u64 }
+}
+
 /// What a provider is made with.
 pub(crate) struct Making {
     pub(crate) name: Arc<str>,
@@ -223,8 +230,8 @@ impl Member {
     }
 
     pub(crate) fn failure_rate(&self, now: u64) -> f64 {
-        let rate = self.failure_rate.load(Ordering::Relaxed) as f64 / ONE as f64 * self.worth(now);
-        if rate < NEGLIGIBLE { 0.0 } else { rate }
+        let rate = faded(self.failure_rate.load(Ordering::Relaxed), self.worth(now));
+        rate as f64 / ONE as f64
     }
 
     /// How long no call has ended; `None` when none ever has.
@@ -269,11 +276,11 @@ impl Member {
 
     fn judge(&self, failed: bool, now: u64) {
         // What has faded with time is gone for good.
-        let faded = if self.failure_rate(now) == 0.0 { 0 } else { ONE };
+        let worth = self.worth(now);
         let _ = self
             .failure_rate
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
-                let old = old.min(faded);
+                let old = faded(old, worth);
                 Some(old - old / EIGHTH + if failed { ONE / EIGHTH } else { 0 })
             });
     }
@@ -302,9 +309,10 @@ impl Member {
 
     /// Takes a place in flight; `None` when it is full.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Place> {
-        let entered = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
-            (n < self.limit).then(|| n + 1)
-        });
+        // SeqCst, with `drain`: either it sees this call in flight, or this call sees the drain.
+        let entered = self
+            .in_flight
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |n| (n < self.limit).then(|| n + 1));
         entered.ok().map(|_| Place(Arc::clone(self)))
     }
 }
@@ -320,7 +328,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Release, with the Acquire in `drain`: who sees none in flight sees what they did.
+        // Release, with the SeqCst in `drained`: who sees none in flight sees what they did.
         if self.0.in_flight.fetch_sub(1, Ordering::Release) == 1 {
             self.0.idle.notify_waiters();
         }
@@ -333,12 +341,14 @@ impl std::fmt::Debug for Place {
     }
 }
 
-/// A call on its way at a provider: if nobody says what came of it, it was given up, or has panicked.
+/// A call on its way at a provider: if nobody says what came of it, it was given up.
 pub(crate) struct Attempt {
     place: Option<Place>,
     epoch: crate::time::Epoch,
     started: tokio::time::Instant,
     penalty: u64,
+    /// Before, it says nothing of the provider that it was given up.
+    asked: bool,
 }
 
 impl Attempt {
@@ -348,17 +358,27 @@ impl Attempt {
             epoch,
             started: tokio::time::Instant::now(),
             penalty,
+            asked: false,
         }
+    }
+
+    /// The provider gets the request now.
+    pub(crate) fn ask(&mut self) {
+        self.asked = true;
+    }
+
+    /// Runs what may panic: then it has failed.
+    pub(crate) fn during<T>(self, run: impl FnOnce() -> T) -> (T, Self) {
+        let mut held = Some(self);
+        let unwinding = Unwinding(&mut held);
+        let done = run();
+        std::mem::forget(unwinding);
+        (done, held.expect("nobody has settled it"))
     }
 
     /// The place lasts until the answer is over.
     pub(crate) fn settle(mut self, came: Came) -> Option<Place> {
         self.end(came)
-    }
-
-    /// For a call that panics: not as given up.
-    pub(crate) fn panicked(&mut self) {
-        self.end(Came::Failed);
     }
 
     pub(crate) fn member(&self) -> Option<&Arc<Member>> {
@@ -377,13 +397,20 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if self.place.is_some() {
-            let came = if std::thread::panicking() {
-                Came::Failed
-            } else {
-                Came::Cancelled
-            };
-            self.end(came);
+        if self.asked {
+            self.end(Came::Cancelled);
+        }
+    }
+}
+
+/// A call that panics is a failure, also where the panic is caught and the future dropped later. A caller that panics is
+/// none.
+pub(crate) struct Unwinding<'a>(pub(crate) &'a mut Option<Attempt>);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        if let Some(mut attempt) = self.0.take() {
+            attempt.end(Came::Failed);
         }
     }
 }

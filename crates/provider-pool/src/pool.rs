@@ -179,7 +179,8 @@ where
     /// name.
     pub fn drain(&self, name: &str) -> bool {
         self.member(name).is_some_and(|member| {
-            member.draining.store(true, Ordering::Relaxed);
+            // SeqCst: see `Member::enter`.
+            member.draining.store(true, Ordering::SeqCst);
             // So that it comes back slowly, though no call may have looked meanwhile.
             member.look(Some(crate::why::Out::Draining), 0);
             true
@@ -204,8 +205,8 @@ where
         let Some(member) = self.member(name) else { return };
         loop {
             let idle = member.idle.notified();
-            // Acquire: see `Place::drop`. Looked at after `notified`, which counts from its making.
-            if member.in_flight.load(Ordering::Acquire) == 0 {
+            // SeqCst: see `Member::enter` and `Place::drop`. Looked at after `notified`, which counts from its making.
+            if member.in_flight.load(Ordering::SeqCst) == 0 {
                 return;
             }
             idle.await;

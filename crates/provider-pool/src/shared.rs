@@ -170,18 +170,15 @@ where
                 self.begin_slowly(now);
                 observe::back(&member.name);
             }
-            all += u32::from(!matches!(out, Some(Out::Draining | Out::ForcedOpen)));
+            all += u32::from(counts(out));
+            ejected += u32::from(is_ejected(out));
             match out {
                 None => bits.insert(at),
-                Some(Out::Open) => ejected += 1,
-                Some(Out::Down) => {
-                    ejected += 1;
-                    down.insert(at);
-                }
+                Some(Out::Down) => down.insert(at),
                 Some(_) => {}
             }
         }
-        let panic = f64::from(ejected) > f64::from(all) * self.rules.max_ejected;
+        let panic = self.too_many(ejected, all);
         if self.panic.load(Ordering::Relaxed) != panic && self.panic.swap(panic, Ordering::Relaxed) != panic {
             observe::panic(panic, ejected, all);
         }
@@ -189,6 +186,21 @@ where
             bits.join(&down);
         }
         bits
+    }
+
+    /// Whether so many of those that serve what is wanted are out that health does not count.
+    pub(crate) fn ignores_health(&self, members: &[Arc<Member>], wanted: Option<&str>) -> bool {
+        let outs = members.iter().map(|member| member.out(wanted));
+        let (mut all, mut ejected) = (0_u32, 0_u32);
+        for out in outs.filter(|out| *out != Some(Out::DoesNotServe)) {
+            all += u32::from(counts(out));
+            ejected += u32::from(is_ejected(out));
+        }
+        self.too_many(ejected, all)
+    }
+
+    fn too_many(&self, ejected: u32, all: u32) -> bool {
+        f64::from(ejected) > f64::from(all) * self.rules.max_ejected
     }
 
     /// Leaves those in their slow start out, as often as it takes. The one that has most of its share stays: so nobody is
@@ -219,4 +231,13 @@ where
         });
         NoProvider::new(wanted, excluded.collect())
     }
+}
+
+/// Whether it is one of those of which not too many may be out: not those that an operator has taken out.
+fn counts(out: Option<Out>) -> bool {
+    !matches!(out, Some(Out::Draining | Out::ForcedOpen))
+}
+
+fn is_ejected(out: Option<Out>) -> bool {
+    matches!(out, Some(Out::Open | Out::Down))
 }
