@@ -88,6 +88,26 @@ async fn no_provider_says_of_each_why_it_was_not_asked() {
 }
 
 #[tokio::test]
+async fn a_try_makes_sense_when_the_first_circuit_lets_a_call_through() {
+    let (soon, clock) = circuit("soon");
+    let late = Circuit::builder("late")
+        .consecutive_failures(1)
+        .open_for(secs(60))
+        .clock(clock)
+        .build()
+        .unwrap();
+    soon.acquire().unwrap().failure();
+    late.acquire().unwrap().failure();
+    let pool = ProviderPool::builder()
+        .provider(Scripted::good("late", 0).provider().circuit(late))
+        .provider(Scripted::good("soon", 0).provider().circuit(soon))
+        .build()
+        .unwrap();
+    let error = pool.oneshot(1).await.unwrap_err();
+    assert_eq!(NoProvider::find(&*error).unwrap().retry_after(), Some(secs(12)));
+}
+
+#[tokio::test]
 async fn an_empty_pool_says_so() {
     let pool = ProviderPool::<Scripted, u64>::builder().build().unwrap();
     let error = pool.oneshot(1).await.unwrap_err();

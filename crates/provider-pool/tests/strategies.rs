@@ -175,6 +175,27 @@ async fn least_latency_tries_the_untried_and_then_takes_the_fastest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn least_latency_sends_a_burst_of_first_calls_not_all_to_the_same_untried_one() {
+    let services = [
+        Scripted::good("a", 10),
+        Scripted::good("b", 10),
+        Scripted::good("c", 10),
+    ];
+    let mut pool = ProviderPool::builder().strategy(LeastLatency::default());
+    for service in &services {
+        pool = pool.provider(service.provider());
+    }
+    let pool = pool.build().unwrap();
+    let mut calls: Vec<_> = (0..9)
+        .map(|n| tokio_test::task::spawn(pool.clone().oneshot(n)))
+        .collect();
+    for call in &mut calls {
+        tokio_test::assert_pending!(call.poll());
+    }
+    assert_eq!(services.each_ref().map(Scripted::calls), [3, 3, 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn peak_ewma_of_two_choices_leaves_a_slow_one_and_shares_among_equals() {
     let services = [
         Scripted::good("a", 10),
@@ -398,6 +419,20 @@ async fn no_strategy_calls_an_open_provider_but_for_trials() {
             assert!(a.calls() <= trial, "{name}: {} calls in {trial} trials", a.calls());
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_all_start_slowly_share_as_always() {
+    let pool = ProviderPool::builder()
+        .strategy(InOrder)
+        .slow_start(secs(100))
+        .build()
+        .unwrap();
+    for name in ["a", "b", "c"] {
+        pool.add(Scripted::good(name, 0).provider()).unwrap();
+    }
+    assert!(pool.snapshot().providers.iter().all(|provider| provider.share < 0.2));
+    assert_eq!(counted(&picks(&pool, 1_000)), [1_000], "all go to the first, as ever");
 }
 
 #[tokio::test(start_paused = true)]
