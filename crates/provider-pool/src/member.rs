@@ -47,8 +47,10 @@ pub(crate) struct Member {
     peak: AtomicU64,
     /// In parts of [`ONE`].
     failure_rate: AtomicU64,
-    /// When the last call ended; 0 for never.
+    /// When the last call ended, whatever it came to; 0 for never.
     last: AtomicU64,
+    /// When something was last learned from one; 0 for never.
+    learned: AtomicU64,
     /// The strategy's own.
     pub(crate) turn: crate::sync::AtomicU64,
     /// Whether it was out when it was last looked at.
@@ -105,6 +107,11 @@ impl Counts {
     }
 }
 
+/// What is left of what is known, after a time in ns.
+pub(crate) fn worth_after(quiet: u64) -> f64 {
+    (-(quiet as f64) / HALF_LIFE as f64).exp2()
+}
+
 /// What is left of a failure rate that is `worth` a part.
 #[allow(clippy::cast_sign_loss, reason = "a part of what is positive")]
 fn faded(rate: u64, worth: f64) -> u64 {
@@ -142,6 +149,7 @@ impl Member {
             peak: AtomicU64::new(0),
             failure_rate: AtomicU64::new(0),
             last: AtomicU64::new(0),
+            learned: AtomicU64::new(0),
             turn: crate::sync::AtomicU64::new(0),
             out: AtomicBool::new(false),
             back: AtomicU64::new(0),
@@ -244,8 +252,10 @@ impl Member {
 
     /// What is known is worth less the older it is.
     fn worth(&self, now: u64) -> f64 {
-        let quiet = self.quiet(now).unwrap_or(0);
-        (-(quiet as f64) / HALF_LIFE as f64).exp2()
+        match self.learned.load(Ordering::Relaxed) {
+            0 => 1.0,
+            learned => worth_after(now.saturating_sub(learned)),
+        }
     }
 
     fn sample(&self, latency: u64, now: u64) {
@@ -271,17 +281,21 @@ impl Member {
                 .max(1),
             )
         });
-        self.last.fetch_max(now, Ordering::Relaxed);
+        self.learned.fetch_max(now, Ordering::Relaxed);
     }
 
-    fn judge(&self, failed: bool, now: u64) {
-        // What has faded with time is gone for good.
+    /// Moves the failure rate, if there is something to judge by; what has faded stays so.
+    fn judge(&self, failed: Option<bool>, now: u64) {
         let worth = self.worth(now);
         let _ = self
             .failure_rate
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
                 let old = faded(old, worth);
-                Some(old - old / EIGHTH + if failed { ONE / EIGHTH } else { 0 })
+                Some(match failed {
+                    Some(true) => old - old / EIGHTH + ONE / EIGHTH,
+                    Some(false) => old - old / EIGHTH,
+                    None => old,
+                })
             });
     }
 
@@ -290,21 +304,22 @@ impl Member {
         self.counts.of(came).fetch_add(1, Ordering::Relaxed);
         match came {
             Came::Served => {
-                self.judge(false, now);
+                self.judge(Some(false), now);
                 self.sample(took, now);
             }
             Came::Failed => {
-                self.judge(true, now);
+                self.judge(Some(true), now);
                 self.sample(took.max(penalty), now);
             }
-            // Longer than usual, or than anything known, and still no answer: that much is known.
-            Came::Cancelled if self.latency().is_none_or(|usual| took > usual) => self.sample(took, now),
-            // It has been tried, though nothing is known of its calls.
-            Came::Refused => {
-                self.last.fetch_max(now, Ordering::Relaxed);
+            // Longer than usual and still no answer: that much is known.
+            Came::Cancelled if self.latency().is_some_and(|usual| took > usual) => {
+                self.judge(None, now);
+                self.sample(took, now);
             }
-            Came::Cancelled => {}
+            Came::Refused | Came::Cancelled => {}
         }
+        // Also of one that was refused or given up: it has been tried.
+        self.last.fetch_max(now, Ordering::Relaxed);
     }
 
     /// Takes a place in flight; `None` when it is full.

@@ -1,6 +1,8 @@
 //! Of two drawn at random, the one with less to do.
 
+use crate::member::worth_after;
 use crate::strategy::{Candidate, Candidates, Strategy};
+use crate::time::nanos;
 
 /// Of two drawn at random the one that costs less: its peak latency times the calls in flight there, this one included.
 ///
@@ -14,7 +16,7 @@ use crate::strategy::{Candidate, Candidates, Strategy};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PeakEwmaP2c;
 
-/// What a provider of which nothing is known counts as, in ns.
+/// What a provider of which nothing is known counts as, in ns; once it has been tried in vain, at first.
 const UNKNOWN: f64 = 1e9;
 
 fn cost(candidate: &Candidate<'_>) -> f64 {
@@ -23,8 +25,8 @@ fn cost(candidate: &Candidate<'_>) -> f64 {
         (Some(peak), _) => peak.as_nanos() as f64 * (in_flight + 1.0),
         // Untried: one call tells.
         (None, None) => UNKNOWN * in_flight,
-        // Tried in vain: its own layers refused.
-        (None, Some(_)) => UNKNOWN * (in_flight + 1.0),
+        // Tried in vain: its own layers refused, or it was given up. It may be better by now.
+        (None, Some(quiet)) => UNKNOWN * worth_after(nanos(quiet)) * (in_flight + 1.0),
     }
 }
 

@@ -12,9 +12,8 @@
 //! | mutation | caught by |
 //! |---|---|
 //! | a pass is stored, not swapped | `two_who_pick_at_once_..`: a turn is given twice |
-//! | the clock is not read again when a pass seems far ahead | `one_who_was_held_up_..`: a pass goes back |
-//! | the clock may go back; nothing releases or acquires | `one_who_was_held_up_..`: a turn is lost |
-//! | the clock never moves; one from before an absence counts as ahead | `one_who_comes_back_..`: it gets all, or nothing |
+//! | those who were away are not drawn up to the others | `one_who_comes_back_..`: it is owed what it was away for |
+//! | they are drawn up to the furthest, not to a stride behind it | `two_who_pick_at_once_..`: a pass is too far |
 #![cfg(fusebox_loom)]
 #![allow(dead_code, unreachable_pub)] // the models use a part of what the modules offer
 
