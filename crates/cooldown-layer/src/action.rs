@@ -5,8 +5,8 @@ use std::fmt;
 use crate::error::Reason;
 use crate::signature::AnomalyKey;
 
-const MAX_KIND: usize = 128;
-const MAX_TARGET: usize = 1024;
+pub(crate) const MAX_KIND: usize = 128;
+pub(crate) const MAX_TARGET: usize = 1024;
 const MAX_LABELS: usize = 16;
 
 /// A risky action: its kind, its target, and what budgets may count it under.
@@ -142,10 +142,26 @@ impl Action {
     }
 }
 
-/// `restart on deployment/api`; control characters and what is over 120 characters are not shown.
+/// `restart on deployment/api`; what is blank stands in quotes, control characters are escaped, and what is over 120
+/// characters is not shown.
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {}", Shown(&self.kind), Shown(&self.target))
+        let part = |f: &mut fmt::Formatter<'_>, text: &str| match text.trim() {
+            "" => write!(f, "{}", Quoted(text)),
+            _ => write!(f, "{}", Shown(text)),
+        };
+        part(f, &self.kind)?;
+        f.write_str(" on ")?;
+        part(f, &self.target)
+    }
+}
+
+/// [`Shown`], in quotes.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", Shown(self.0))
     }
 }
 
@@ -180,12 +196,15 @@ pub(crate) fn text_fault(text: &str, most: usize) -> Option<String> {
     ))
 }
 
+/// What a label may be called.
+pub(crate) const LABEL_NAMES: &str = "1 to 64 of A-Z a-z 0-9 . _ - /";
+
 pub(crate) fn label_name_fault(name: &str) -> Option<String> {
     let fits = (1..=64).contains(&name.len())
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'));
-    (!fits).then(|| format!("name \"{}\" is not 1 to 64 of A-Z a-z 0-9 . _ - /", Shown(name)))
+    (!fits).then(|| format!("name {} is not {LABEL_NAMES}", Quoted(name)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::action::{Action, Shown, label_name_fault, text_fault};
+use crate::action::{Action, LABEL_NAMES, MAX_KIND, MAX_TARGET, Quoted, Shown, label_name_fault, text_fault};
 use crate::policy::InvalidCooldown;
 use crate::wall::{millis, spoken};
 
@@ -175,15 +175,11 @@ impl Budget {
 
     pub(crate) fn validate(&self) -> Result<(), InvalidCooldown> {
         if !(1..=MAX_UNITS).contains(&self.of) {
-            return Err(InvalidCooldown::new(
-                "budget units",
-                self.of,
-                format!("1 to {MAX_UNITS}"),
-            ));
+            return Err(InvalidCooldown::new("budget.of", self.of, format!("1 to {MAX_UNITS}")));
         }
         if self.per < Duration::from_millis(1) || self.per > MAX_WINDOW {
             return Err(InvalidCooldown::new(
-                "budget window",
+                "budget.per",
                 format!("{:?}", self.per),
                 "1 ms to 35 days",
             ));
@@ -192,23 +188,32 @@ impl Budget {
             && (d < Duration::from_millis(1) || d > Duration::from_secs(365 * 86_400))
         {
             return Err(InvalidCooldown::new(
-                "freeze time",
+                "budget.when_spent",
                 format!("{d:?}"),
                 "1 ms to 365 days",
             ));
         }
-        let fault = match &self.scope {
-            Scope::Everything | Scope::EachKind | Scope::EachTarget => None,
-            Scope::Kind(text) | Scope::Target(text) if text.is_empty() => Some("is empty".to_owned()),
-            Scope::Kind(text) => text_fault(text, 128),
-            Scope::Target(text) => text_fault(text, 1024),
-            Scope::EachLabel(name) => label_name_fault(name),
-            Scope::Label(name, value) => label_name_fault(name).or_else(|| text_fault(value, 1024)),
+        let name = |field, name: &str| match label_name_fault(name) {
+            None => Ok(()),
+            Some(_) => Err(InvalidCooldown::new(field, Quoted(name), LABEL_NAMES)),
         };
-        let allowed = "a name without control characters, as Action allows it";
-        fault.map_or(Ok(()), |fault| {
-            Err(InvalidCooldown::new("budget scope", fault, allowed))
-        })
+        let text = |field, text: &str, least: usize, most| {
+            if text.len() >= least && text_fault(text, most).is_none() {
+                return Ok(());
+            }
+            let allowed = format!("{least} to {most} bytes without control characters");
+            Err(InvalidCooldown::new(field, Quoted(text), allowed))
+        };
+        match &self.scope {
+            Scope::Everything | Scope::EachKind | Scope::EachTarget => Ok(()),
+            Scope::Kind(kind) => text("budget.kind", kind, 1, MAX_KIND),
+            Scope::Target(target) => text("budget.target", target, 1, MAX_TARGET),
+            Scope::EachLabel(label) => name("budget.each_label", label),
+            Scope::Label(label, value) => {
+                name("budget.label", label)?;
+                text("budget.label", value, 0, MAX_TARGET)
+            }
+        }
     }
 
     /// The log in which `action` counts, `None` where this budget says nothing about it.
@@ -269,8 +274,8 @@ mod tests {
             (Budget::of(1).per(Duration::from_micros(10)), "1 ms to 35 days"),
             (Budget::of(1).per(MAX_WINDOW + second), "35 days"),
             (Budget::of(1).per(Duration::MAX), "35 days"),
-            (Budget::of(1).when_spent(Freeze::For(Duration::ZERO)), "freeze"),
-            (Budget::of(1).target(""), "empty"),
+            (Budget::of(1).when_spent(Freeze::For(Duration::ZERO)), "365 days"),
+            (Budget::of(1).target(""), "1 to 1024 bytes"),
             (Budget::of(1).kind("a\nb"), "control"),
             (Budget::of(1).each_label("a b"), "a b"),
         ];

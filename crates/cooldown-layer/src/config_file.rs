@@ -229,7 +229,7 @@ mod tests {
         for (text, hint) in [
             (r#"{"name": "", "store": "memory:"}"#, "name"),
             (r#"{"name": "a", "store": "ftp://x"}"#, "no store for \"ftp:\""),
-            (r#"{"name": "a", "lease_time": "0 s"}"#, "lease time"),
+            (r#"{"name": "a", "lease_time": "0 s"}"#, "lease_time"),
             (r#"{"name": "a", "budgets": [{"of": 1, "per": "36 d"}]}"#, "35 days"),
         ] {
             let builder = serde_json::from_str::<CooldownBuilder>(text).expect(text);

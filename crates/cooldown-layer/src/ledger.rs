@@ -104,7 +104,7 @@ impl LedgerBuilder {
         self.track.validate()?;
         if self.timeout < Duration::from_millis(1) || self.timeout > Duration::from_secs(60) {
             return Err(InvalidCooldown::new(
-                "store timeout",
+                "store_timeout",
                 format!("{:?}", self.timeout),
                 "1 ms to 1 min",
             ));

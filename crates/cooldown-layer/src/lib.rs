@@ -16,7 +16,7 @@
 //! let repairs = Cooldown::builder("repairs")
 //!     .budget(Budget::of(5).per(Duration::from_secs(15 * 60)))
 //!     .protect(["postgres", "redis", "clickhouse"])
-//!     // .store(FileStore::open("repairs.redb")?) so that a crash loop cannot spend the budget twice
+//!     // .store(FileStore::open("repairs.redb")?), with the feature `file`: a crash loop cannot spend the budget twice
 //!     .build()?;
 //!
 //! let lease = repairs.request(Action::new("restart", "deployment/api")).await?;
@@ -88,6 +88,19 @@
 //! Targets are no labels: there may be any number of them. With the feature `tracing` each decision is one event of the
 //! target `cooldown` with all its figures, `INFO` when granted and `WARN` when refused.
 //! [`on_decision`](CooldownBuilder::on_decision) hears the same without either.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `file` | `FileStore`, and `file:PATH` as the URL of a store |
+//! | `redis` | `RedisStore`, and `redis://HOST:PORT/DB` |
+//! | `redis-tls` | `redis`, and `rediss://` |
+//! | `serde` | [`CooldownBuilder`] from configuration, [`Status`] to JSON |
+//! | `metrics` | the metrics above |
+//! | `tracing` | the events above |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 

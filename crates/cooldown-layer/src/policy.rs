@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::action::Shown;
+use crate::action::{Quoted, Shown};
 use crate::audit::{Auditor, Decision};
 use crate::budget::Budget;
 use crate::cooldown::Cooldown;
@@ -212,7 +212,12 @@ impl CooldownBuilder {
     /// # Errors
     /// When a setting is not allowed: which one, what it was, and what is.
     pub fn build(self) -> Result<Cooldown, InvalidCooldown> {
-        check_name("cooldown name", &self.name)?;
+        let name = self.name.clone();
+        self.checked().map(Cooldown::open).map_err(|error| error.of(&name))
+    }
+
+    fn checked(self) -> Result<Policy, InvalidCooldown> {
+        check_name("name", &self.name)?;
         let budgets = if self.budgets.is_empty() {
             vec![Budget::default()]
         } else {
@@ -229,13 +234,13 @@ impl CooldownBuilder {
         self.rules.track.as_ref().map_or(Ok(()), TrackRecord::validate)?;
         let times = [
             (
-                "lease time",
+                "lease_time",
                 self.rules.lease,
                 Duration::from_secs(7 * 86_400),
                 "1 ms to 7 days",
             ),
             (
-                "store timeout",
+                "store_timeout",
                 self.rules.store_timeout,
                 Duration::from_secs(60),
                 "1 ms to 1 min",
@@ -247,8 +252,10 @@ impl CooldownBuilder {
             }
         }
         let named = self.store_url.as_deref().map(crate::store::from_url).transpose();
-        let named = named
-            .map_err(|error| InvalidCooldown::new("store", error, "memory:, file:PATH, redis://.., rediss://.."))?;
+        let named = named.map_err(|error| {
+            let allowed = "memory:, file:PATH, redis://.., rediss://..";
+            InvalidCooldown::new("store", Shown(&error.to_string()), allowed)
+        })?;
         let store = match (self.store.or(named), &self.ledger) {
             (Some(_), Some(_)) => {
                 let allowed = "one of the two: a cooldown with a ledger uses the ledger's store";
@@ -258,7 +265,7 @@ impl CooldownBuilder {
             (None, Some(ledger)) => ledger.store(),
             (None, None) => Arc::new(MemoryStore::new()),
         };
-        Ok(Cooldown::open(Policy {
+        Ok(Policy {
             name: self.name.into(),
             budget_texts: budgets.iter().map(ToString::to_string).collect(),
             budgets,
@@ -267,7 +274,7 @@ impl CooldownBuilder {
             ledger: self.ledger,
             auditor: self.auditor,
             rules: self.rules,
-        }))
+        })
     }
 }
 
@@ -288,19 +295,24 @@ pub(crate) fn check_name(field: &'static str, name: &str) -> Result<(), InvalidC
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     fits.then_some(())
-        .ok_or_else(|| InvalidCooldown::new(field, format!("\"{}\"", Shown(name)), "1 to 64 of A-Z a-z 0-9 . _ -"))
+        .ok_or_else(|| InvalidCooldown::new(field, Quoted(name), "1 to 64 of A-Z a-z 0-9 . _ -"))
 }
 
-/// A setting is not allowed: which, what it was, and what is.
+/// A setting is not allowed: of which cooldown, which, what it was, and what is.
 ///
 /// ```
 /// use cooldown_layer::{Budget, Cooldown};
 ///
 /// let error = Cooldown::builder("repairs").budget(Budget::of(0)).build().unwrap_err();
-/// assert_eq!(error.to_string(), "budget units = 0 is not allowed; allowed: 1 to 100000");
+/// assert_eq!(
+///     error.to_string(),
+///     "cooldown \"repairs\": budget.of = 0 is not allowed; allowed: 1 to 100000"
+/// );
+/// assert_eq!(error.field(), "budget.of");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidCooldown {
+    cooldown: Option<String>,
     field: &'static str,
     found: String,
     allowed: String,
@@ -309,13 +321,21 @@ pub struct InvalidCooldown {
 impl InvalidCooldown {
     pub(crate) fn new(field: &'static str, found: impl fmt::Display, allowed: impl Into<String>) -> Self {
         Self {
+            cooldown: None,
             field,
             found: found.to_string(),
             allowed: allowed.into(),
         }
     }
 
-    /// Which setting.
+    fn of(self, cooldown: &str) -> Self {
+        Self {
+            cooldown: Some(cooldown.to_owned()),
+            ..self
+        }
+    }
+
+    /// Which setting: the name of the builder's function, after a dot for a part of a budget or a track record.
     #[must_use]
     pub const fn field(&self) -> &'static str {
         self.field
@@ -324,13 +344,13 @@ impl InvalidCooldown {
 
 impl fmt::Display for InvalidCooldown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} = {} is not allowed; allowed: {}",
-            self.field,
-            Shown(&self.found),
-            self.allowed
-        )
+        if let Some(name) = &self.cooldown {
+            write!(f, "cooldown {}: ", Quoted(name))?;
+        }
+        let Self {
+            field, found, allowed, ..
+        } = self;
+        write!(f, "{field} = {found} is not allowed; allowed: {allowed}")
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::action::Quoted;
 use crate::policy::InvalidCooldown;
 
 /// A rule for targets that are always refused.
@@ -101,7 +102,7 @@ impl Protected {
                 // An empty prefix would protect everything, an empty name nothing: neither is what was meant.
                 return Err(InvalidCooldown::new(
                     "protect",
-                    &rule.text,
+                    Quoted(&rule.text),
                     "a name, a prefix or a pattern, not blank",
                 ));
             }
@@ -110,7 +111,10 @@ impl Protected {
                     GlobBuilder::new(&rule.text)
                         .literal_separator(true)
                         .build()
-                        .map_err(|error| InvalidCooldown::new("protect", &rule.text, format!("a pattern: {error}")))?
+                        .map_err(|error| {
+                            let allowed = format!("a pattern that can be read; in this one: {}", error.kind());
+                            InvalidCooldown::new("protect", Quoted(&rule.text), allowed)
+                        })?
                         .compile_matcher(),
                 ),
                 _ => None,

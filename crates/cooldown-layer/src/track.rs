@@ -65,20 +65,20 @@ impl TrackRecord {
         // Written so that NaN is refused too.
         if !(self.under > 0.0 && self.under <= 1.0) {
             return Err(InvalidCooldown::new(
-                "track record rate",
+                "track_record.skip_under",
                 self.under,
-                "over 0 and up to 1",
+                "over 0 and up to 1, such as 0.2 for 20 %",
             ));
         }
         if !(1..=u32::try_from(REMEMBERED).unwrap_or(u32::MAX)).contains(&self.after) {
             return Err(InvalidCooldown::new(
-                "track record tries",
+                "track_record.after",
                 self.after,
                 format!("1 to {REMEMBERED}"),
             ));
         }
         if !(0.0..=1.0).contains(&self.explore) {
-            return Err(InvalidCooldown::new("exploration rate", self.explore, "0 to 1"));
+            return Err(InvalidCooldown::new("track_record.explore", self.explore, "0 to 1"));
         }
         Ok(())
     }
