@@ -99,7 +99,8 @@ impl GrpcProbe {
 
     fn endpoint(&self) -> Result<Endpoint, BuildError> {
         let wrong = |allowed: &str| BuildError::new("url", format!("{:?}", redact(&self.url)), allowed);
-        let allowed = "set it to http:// or https://, host and port, or unix: and a path";
+        let allowed =
+            "set it to http:// or https://, host and port, such as \"http://10.0.0.7:50051\", or to unix: and a path";
         let endpoint = Endpoint::from_shared(self.url.clone()).map_err(|_| wrong(allowed))?;
         let uri = endpoint.uri();
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {

@@ -166,12 +166,13 @@ impl HttpProbe {
 
     fn uri(&self) -> Result<Uri, BuildError> {
         let wrong = |allowed: &str| BuildError::new("url", format!("{:?}", redact(&self.url)), allowed);
+        let allowed = r#"write it with its scheme, such as "http://10.0.0.7:8080/healthz""#;
         let uri: Uri = self
             .url
             .parse()
-            .map_err(|error: http::uri::InvalidUri| wrong(&format!("set it to an absolute URL ({error})")))?;
+            .map_err(|error: http::uri::InvalidUri| wrong(&format!("{allowed} ({error})")))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-            return Err(wrong("set it to an absolute URL of http or https"));
+            return Err(wrong(allowed));
         }
         if uri
             .authority()

@@ -233,10 +233,12 @@ impl<P: Probe> ProbeBuilder<P> {
     }
 
     fn check(&self) -> Result<(), BuildError> {
+        // First what is looked at: an empty URL is no fault of the name that is made of it.
+        self.probe.validate()?;
         let name = self.the_name();
         if name.is_empty() || name.len() > LONGEST_NAME {
             let value = format!("{} bytes", name.len());
-            return Err(BuildError::new("name", value, "set it to 1 to 256 bytes"));
+            return Err(BuildError::new("name", value, "set it to 1 to 256 bytes, with `named`"));
         }
         in_span("every", self.every, SHORTEST, "1 ms")?;
         in_span("timeout", self.timeout, SHORTEST, "1 ms")?;
@@ -260,7 +262,7 @@ impl<P: Probe> ProbeBuilder<P> {
                 return Err(BuildError::new("every_when_idle", format!("{interval:?}"), allowed));
             }
         }
-        self.probe.validate()
+        Ok(())
     }
 }
 

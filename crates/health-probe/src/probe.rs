@@ -12,7 +12,8 @@ use crate::policy::ProbeBuilder;
 
 /// Something that can be asked whether a dependency is up.
 ///
-/// Only [`check`](Self::check) has to be written; the rest starts it.
+/// Only [`check`](Self::check) has to be written; the rest starts it: each setting answers with a [`ProbeBuilder`], where
+/// all of them are.
 ///
 /// ```
 /// use std::time::Duration;
@@ -81,7 +82,7 @@ pub trait Probe: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Everything else that can be set: how often, how long, how many in a row.
+    /// Everything that can be set, also what has no shortcut below: jitter, a first delay, an interval for idle times.
     fn builder(self) -> ProbeBuilder<Self>
     where
         Self: Sized,
@@ -111,6 +112,22 @@ pub trait Probe: Send + Sync + 'static {
         Self: Sized,
     {
         self.builder().timeout(limit)
+    }
+
+    /// [`ProbeBuilder::unhealthy_after`]
+    fn unhealthy_after(self, failures: u32) -> ProbeBuilder<Self>
+    where
+        Self: Sized,
+    {
+        self.builder().unhealthy_after(failures)
+    }
+
+    /// [`ProbeBuilder::healthy_after`]
+    fn healthy_after(self, successes: u32) -> ProbeBuilder<Self>
+    where
+        Self: Sized,
+    {
+        self.builder().healthy_after(successes)
     }
 
     /// [`ProbeBuilder::drives`]

@@ -56,7 +56,7 @@ impl Probe for TcpProbe {
         if is_host && port.is_some_and(|port| port > 0) && !host.contains(['/', '@', ' ']) {
             return Ok(());
         }
-        let allowed = "set it to host:port, such as 10.0.0.7:5432 or [::1]:5432";
+        let allowed = "set it to host:port, such as 10.0.0.7:5432 or [::1]:5432, with a port from 1 to 65535";
         Err(BuildError::new("address", format!("{:?}", self.address), allowed))
     }
 }

@@ -462,6 +462,22 @@ async fn bad_configuration_is_an_error_that_names_field_value_and_what_is_allowe
             .to_string(),
         r#"probe "http://localhost/": url = "http://localhost/" is not allowed; leave out user and password, and set a header `authorization`"#
     );
+    for (url, text) in [
+        (
+            "10.0.0.7/healthz",
+            r#"probe "10.0.0.7/healthz": url = "10.0.0.7/healthz" is not allowed; write it with its scheme, such as "http://10.0.0.7:8080/healthz" (invalid format)"#,
+        ),
+        (
+            "/healthz",
+            r#"probe "/healthz": url = "/healthz" is not allowed; write it with its scheme, such as "http://10.0.0.7:8080/healthz""#,
+        ),
+        (
+            "",
+            r#"probe "": url = "" is not allowed; write it with its scheme, such as "http://10.0.0.7:8080/healthz" (empty string)"#,
+        ),
+    ] {
+        assert_eq!(HttpProbe::get(url).spawn().unwrap_err().to_string(), text);
+    }
     assert!(
         get()
             .down_at_once_on(503)

@@ -594,6 +594,17 @@ async fn bad_configuration_is_an_error_that_names_field_value_and_what_is_allowe
     assert!(extreme.spawn().is_ok());
 }
 
+#[tokio::test]
+async fn the_thresholds_can_be_set_first_of_all() {
+    let script = Script::new(true);
+    for (builder, field) in [
+        (script.probe().unhealthy_after(0), "unhealthy_after"),
+        (script.probe().healthy_after(0), "healthy_after"),
+    ] {
+        assert_eq!(builder.spawn().unwrap_err().field(), field);
+    }
+}
+
 #[test]
 fn handles_and_their_futures_go_anywhere() {
     fn anywhere<T: Send + Sync + 'static>(value: T) -> T {
