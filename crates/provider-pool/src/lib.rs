@@ -107,12 +107,13 @@
 //! | `provider_share` | gauge | `provider` | below 1 in its slow start |
 //! | `provider_failure_rate` | gauge | `provider` | moving average |
 //! | `provider_latency_seconds` | gauge | `provider` | moving average |
-//! | `provider_pool_panic` | gauge | | 1 while health probes are not heeded |
+//! | `provider_pool_panic` | gauge | | 1 while, for something that is served, health probes are not heeded |
 //!
 //! Gauges are written by `ProviderPool::publish_metrics`.
 //!
-//! With the feature `tracing`: a provider that is back is an `info` event, too many out a `warn` event; failovers and calls
-//! without a provider are `debug`, single calls `trace`.
+//! With the feature `tracing`: a provider that is back is an `info` event; too many out is a `warn` event, and so is, once, a
+//! provider's tenth failure when the circuit that was given to it has seen no call; failovers and calls without a provider
+//! are `debug`, single calls `trace`.
 //!
 //! # Features
 //!

@@ -22,6 +22,8 @@ const EIGHTH: u64 = 8;
 const ONE: u64 = 1 << 20;
 /// Without a call for so long, what is known of a provider is worth half.
 pub(crate) const HALF_LIFE: u64 = 10_000_000_000;
+/// So many failures that the circuit must have seen one.
+const ENOUGH: u64 = 10;
 /// Below this a failure rate is none.
 const NEGLIGIBLE: f64 = 0.01;
 /// The share of a provider that has just come back.
@@ -105,6 +107,12 @@ impl Counts {
             Came::Cancelled => &self.cancelled,
         }
     }
+}
+
+/// Of its provider's calls; where nothing is counted nobody can tell.
+fn sees_nothing(circuit: Circuit) -> bool {
+    let seen = |of: state_core::Totals| of.successes + of.failures + of.neutral + of.cancelled + of.refused;
+    circuit.totals().is_some_and(|totals| seen(totals) == 0)
 }
 
 /// What is left of what is known, after a time in ns.
@@ -301,7 +309,10 @@ impl Member {
 
     /// A call has ended. `penalty` is the least that a failed one counts as, in ns.
     pub(crate) fn ended(&self, came: Came, took: u64, penalty: u64, now: u64) {
-        self.counts.of(came).fetch_add(1, Ordering::Relaxed);
+        let before = self.counts.of(came).fetch_add(1, Ordering::Relaxed);
+        if came == Came::Failed && before + 1 == ENOUGH && self.circuit.is_some_and(sees_nothing) {
+            crate::observe::unrecorded(&self.name);
+        }
         match came {
             Came::Served => {
                 self.judge(Some(false), now);

@@ -82,6 +82,16 @@ pub(crate) fn back(name: &str) {
     let _ = name;
 }
 
+/// It has failed, and the circuit that stands for it has seen none of it.
+pub(crate) fn unrecorded(name: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        provider = name,
+        "provider fails, and its circuit has seen none of its calls: the circuit is to be in a layer round its service too",
+    );
+    let _ = name;
+}
+
 /// So many are out that health does not count, or no longer.
 pub(crate) fn panic(begins: bool, ejected: u32, all: u32) {
     #[cfg(feature = "tracing")]

@@ -258,7 +258,7 @@ where
         let slow_start = crate::time::nanos(self.shared.rules.slow_start);
         self.shared.look(|list| Snapshot {
             strategy: self.shared.strategy.name(),
-            panic: self.shared.panic.load(Ordering::Relaxed),
+            panic: self.shared.ignores_any_health(&list.members),
             providers: list
                 .members
                 .iter()

@@ -94,6 +94,8 @@ impl<S> Provider<S> {
     /// # let _ = provider;
     /// # Ok::<(), state_core::BuildError>(())
     /// ```
+    ///
+    /// When a provider has failed ten times and its circuit has seen nothing, the feature `tracing` tells of it once.
     pub fn circuit(mut self, circuit: Circuit) -> Self {
         self.circuit = Some(circuit);
         self

@@ -1,6 +1,7 @@
 //! What all clones of a pool share, and the pick.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub(crate) struct List<S> {
     pub(crate) members: Vec<Arc<Member>>,
     pub(crate) services: Vec<S>,
 }
+
+/// So long after the last pick for which health did not count, in ns, it is said that it counts again.
+const PANIC_LASTS: u64 = 10_000_000_000;
 
 /// The checked configuration.
 pub(crate) struct Rules {
@@ -58,8 +62,8 @@ where
     pub(crate) random: Random,
     pub(crate) epoch: Epoch,
     pub(crate) next_id: AtomicU64,
-    /// Whether so many are out that health does not count.
-    pub(crate) panic: AtomicBool,
+    /// Until when it is taken that so many are out that health does not count; 0 when it counts.
+    panic_until: AtomicU64,
     /// When the last slow start is over.
     slow_until: AtomicU64,
 }
@@ -86,7 +90,7 @@ where
             random: Random::new(seed.unwrap_or_else(Random::any_seed)),
             epoch: Epoch::begin(),
             next_id: AtomicU64::new(0),
-            panic: AtomicBool::new(false),
+            panic_until: AtomicU64::new(0),
             slow_until: AtomicU64::new(0),
         }
     }
@@ -179,13 +183,48 @@ where
             }
         }
         let panic = self.too_many(ejected, all);
-        if self.panic.load(Ordering::Relaxed) != panic && self.panic.swap(panic, Ordering::Relaxed) != panic {
-            observe::panic(panic, ejected, all);
-        }
+        self.tell(panic, now, ejected, all);
         if panic {
             bits.join(&down);
         }
         bits
+    }
+
+    /// Tells of the beginning and the end, of each once: where one capability is short of providers, picks for others say
+    /// that nothing is wrong.
+    fn tell(&self, panic: bool, now: u64, ejected: u32, all: u32) {
+        let until = self.panic_until.load(Ordering::Relaxed);
+        let next = match (panic, until) {
+            (false, 0) => return,
+            (false, until) if now < until => return,
+            (false, _) => 0,
+            // Not every pick writes.
+            (true, until) if until > now.saturating_add(PANIC_LASTS / 2) => return,
+            (true, _) => now.saturating_add(PANIC_LASTS),
+        };
+        let swapped = self
+            .panic_until
+            .compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed);
+        if swapped.is_ok() && (until == 0 || next == 0) {
+            observe::panic(panic, ejected, all);
+        }
+    }
+
+    /// Whether for something that is served so many are out that health does not count.
+    pub(crate) fn ignores_any_health(&self, members: &[Arc<Member>]) -> bool {
+        if self.hooks.wants.is_none() {
+            return self.ignores_health(members, None);
+        }
+        let mut served: BTreeSet<&str> = members
+            .iter()
+            .flat_map(|member| &member.serves)
+            .map(|served| &**served)
+            .collect();
+        // What nobody names, by those that serve everything: no capability is called nothing.
+        served.insert("");
+        served
+            .into_iter()
+            .any(|served| self.ignores_health(members, Some(served)))
     }
 
     /// Whether so many of those that serve what is wanted are out that health does not count.

@@ -16,7 +16,7 @@ use crate::why::Why;
 pub struct Snapshot {
     /// The strategy's name.
     pub strategy: &'static str,
-    /// Whether, at the last pick, so many providers were out that health did not count.
+    /// Whether, for something that is served, so many providers are out that health does not count.
     pub panic: bool,
     /// The providers, in the order in which they were added.
     pub providers: Vec<ProviderSnapshot>,
@@ -35,7 +35,8 @@ pub struct ProviderSnapshot {
     pub weight: u32,
     /// The part of its share that it gets, in its slow start below 1.
     pub share: f64,
-    /// Why it would not be asked now; `None` when it would be. In JSON as a sentence.
+    /// Why it would not be asked now; `None` when it would be. One that is down is said to be also while health does not
+    /// count. In JSON as a sentence.
     #[cfg_attr(feature = "serde", serde(serialize_with = "spoken"))]
     pub out: Option<Why>,
     /// The state of its circuit.
