@@ -71,8 +71,8 @@ impl From<Outcome> for Verdict {
     }
 }
 
-/// Says what a call came to. Every `Fn(&Result<Res, E>) -> Verdict` is one; see
-/// [`CircuitLayer::classify`](crate::CircuitLayer::classify).
+/// Says what a call came to. Every `Fn(&Result<Res, E>) -> Verdict` is one, and so is one that answers with an
+/// [`Outcome`]; see [`CircuitLayer::classify`](crate::CircuitLayer::classify).
 ///
 /// It is cloned for each admitted call, so keep it small: a function, or a closure over something that is `Copy`.
 ///
@@ -101,12 +101,13 @@ pub trait Classify<Res, E> {
     fn classify(&self, result: &Result<Res, E>) -> Verdict;
 }
 
-impl<Res, E, F> Classify<Res, E> for F
+impl<Res, E, F, V> Classify<Res, E> for F
 where
-    F: Fn(&Result<Res, E>) -> Verdict,
+    F: Fn(&Result<Res, E>) -> V,
+    V: Into<Verdict>,
 {
     fn classify(&self, result: &Result<Res, E>) -> Verdict {
-        self(result)
+        self(result).into()
     }
 }
 

@@ -46,7 +46,8 @@ impl CircuitLayer {
 }
 
 impl<C, N, A> CircuitLayer<Plain<C, N, A>> {
-    /// Says what a call came to with `classify`, in place of "`Err` is a failure".
+    /// Says what a call came to with `classify`, in place of "`Err` is a failure". Write out what the closure takes: the
+    /// response and the error of the service that the layer goes round.
     ///
     /// ```
     /// use std::io;

@@ -104,11 +104,11 @@
 //!
 //! # Metrics
 //!
-//! With the feature `metrics`, for every circuit that has a layer, or was given to `observe()`:
+//! With the feature `metrics`, for every circuit that has a layer, or was given to `circuit_layer::observe(circuit)`:
 //!
 //! | name | type | labels | written |
 //! |---|---|---|---|
-//! | `circuit_state` | gauge | `circuit` | by `publish_metrics()`; at transitions |
+//! | `circuit_state` | gauge | `circuit` | by `circuit_layer::publish_metrics()`; at transitions |
 //! | `circuit_transitions_total` | counter | `circuit`, `from`, `to`, `reason` | likewise |
 //! | `circuit_calls_total` | counter | `circuit`, `outcome`: `success`, `failure`, `neutral`, `late` | likewise |
 //! | `circuit_slow_calls_total` | counter | `circuit` | likewise |
@@ -116,14 +116,26 @@
 //! | `circuit_refused_total` | counter | `circuit`, `reason` | at each refusal by a service |
 //!
 //! The state is a number: 0 closed, 1 open, 2 half-open, 3 forced open, 4 disabled, 5 metrics only, 6 retired. Call
-//! `publish_metrics()` when metrics are scraped: a counter that each call wrote would cost it more than the breaker does.
+//! `publish_metrics()` each time metrics are scraped: a counter that each call wrote would cost it more than the breaker does.
 //! Every call has one `outcome`; slow and cancelled calls are counted beside that. Circuits of one name are added up, and
 //! show the state of the one that lets least through. It does not matter whether the recorder is there before the layers.
 //!
 //! With the feature `tracing`, a transition is a `warn` event when the circuit opens and else an `info`, with the fields
 //! `circuit`, `from`, `to`, `reason` and `generation`; a refused call is a `trace` event.
 //!
+//! # When it does not compile
+//!
+//! | the compiler says | because | write |
+//! |---|---|---|
+//! | `no function or associated item named http` | the feature is off | `features = ["http"]`; for `grpc` likewise |
+//! | `Infallible: From<Box<dyn Error ..>>` at axum's `layer` | axum's services must not fail, and [`CircuitLayer::new`] refuses with an error | `CircuitLayer::http(circuit)`, or [`.on_refused`](CircuitLayer::on_refused)`(..)` |
+//! | `CircuitService<.., Http>: Service<_>` is not satisfied | `http` and `grpc` go round services of `http::Request` and `http::Response` only | [`CircuitLayer::new`] |
+//! | `CircuitService<..>: Service<_>` is not satisfied | a closure takes another response or error than the service has; or the error is none that fits a [`BoxError`] | the service's own types, as in `\|error: &BoxError\| ..`; `impl Error` for the error |
+//! | `the size for values of type dyn Error cannot be known` at `find(&error)` | the error is in a box | `Refused::find(&*error)` |
+//!
 //! # Features
+//!
+//! None is on by default.
 //!
 //! | feature | adds |
 //! |---|---|

@@ -11,6 +11,7 @@ use std::time::Duration;
 use circuit_layer::{
     BoxError, Circuit, CircuitFuture, CircuitLayer, CircuitService, ManualClock, OnCancel, Refused, State, Verdict,
 };
+use state_core::Outcome;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_test::mock;
@@ -190,6 +191,21 @@ async fn on_refused_turns_it_into_a_response_and_keeps_the_error() {
     assert_eq!(answer, Ok("respond"));
     circuit.release();
     assert_eq!(service.oneshot(()).await, Ok("fine"));
+}
+
+#[tokio::test]
+async fn a_classifier_may_answer_with_an_outcome_as_a_permit_takes_it() {
+    let circuit = Circuit::builder("outcomes").consecutive_failures(1).build().unwrap();
+    let service = CircuitLayer::new(circuit)
+        .classify(|result: &Result<u32, io::Error>| match result {
+            Ok(0) => Outcome::failure(),
+            _ => Outcome::success(),
+        })
+        .layer(service_fn(|n: u32| async move { Ok::<_, io::Error>(n) }));
+    assert_eq!(service.clone().oneshot(1).await.unwrap(), 1);
+    assert_eq!(circuit.state(), State::Closed);
+    assert_eq!(service.oneshot(0).await.unwrap(), 0);
+    assert_eq!(circuit.state(), State::Open);
 }
 
 #[tokio::test]
