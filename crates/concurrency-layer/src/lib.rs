@@ -76,15 +76,26 @@
 //!
 //! | name | type | labels | written |
 //! |---|---|---|---|
-//! | `concurrency_in_flight` | gauge | `limit` | by `publish_metrics()`; when a limit is changed or retired |
+//! | `concurrency_in_flight` | gauge | `limit` | by `concurrency_layer::publish_metrics()`; when a limit is changed or retired |
 //! | `concurrency_limit` | gauge | `limit` | likewise |
 //! | `concurrency_waiting` | gauge | `limit` | likewise |
 //! | `concurrency_refused_total` | counter | `limit`, `reason` | at each refusal |
 //!
-//! Call `publish_metrics()` when metrics are scraped: a gauge that each call wrote would cost the call more than the
+//! Call `publish_metrics()` each time metrics are scraped: a gauge that each call wrote would cost the call more than the
 //! limiter does. With the feature `tracing`: a changed or retired limit is an `info` event, a refusal a `trace` event.
 //!
+//! # When it does not compile
+//!
+//! | the compiler says | because | write |
+//! |---|---|---|
+//! | `no function or associated item named http` | the feature is off | `features = ["http"]` |
+//! | `expected Limit<_>, found LimitBuilder` | a layer takes a limit that has been checked | `.build()?` |
+//! | `Infallible: From<Box<dyn Error ..>>` at axum's `layer` | axum's services must not fail, and [`ConcurrencyLayer::new`] refuses with an error | `ConcurrencyLayer::http(limit)`, or [`.on_refused`](ConcurrencyLayer::on_refused)`(..)` |
+//! | `the size for values of type dyn Error cannot be known` at `find(&error)` | the error is in a box | `Overloaded::find(&*error)` |
+//!
 //! # Features
+//!
+//! None is on by default.
 //!
 //! | feature | adds |
 //! |---|---|
