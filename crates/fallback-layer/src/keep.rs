@@ -50,6 +50,11 @@ pub trait Keep<Req> {
 /// A [`Keep`] from which the whole request can be made again, which a backup service needs.
 ///
 /// See [`FallbackLayer::keep_with_restore`](crate::FallbackLayer::keep_with_restore) for closures.
+#[diagnostic::on_unimplemented(
+    message = "a backup service needs the request once more, and `{Self}` does not keep it",
+    label = "this step cannot make the request again",
+    note = "write `.keep(CloneRequest)` before the steps; for HTTP `.keep(KeepHead)`, or `.keep(KeepBytes)` with a body"
+)]
 pub trait Restore<Req>: Keep<Req> {
     /// The request once more, or `None` where it cannot be made again (its body is gone, for example): the step
     /// passes on then.

@@ -28,7 +28,7 @@
 //!             .cached(|article: &u64| *article)    // first the last good answer,
 //!             .max_age(Duration::from_secs(3600))
 //!             .respond(|_, _| Price(0))            // then one that is always there
-//!             .build()?,
+//!             .build()?,                           // needed where a number was set, which may be wrong
 //!     )
 //!     .service(market);
 //!
@@ -104,7 +104,22 @@
 //! | `no fallback answered` | warn | `cause` |
 //! | `fallback step passed on` | trace | `step`, `reason`, `error` |
 //!
+//! # When it does not compile
+//!
+//! | the compiler says | because | write |
+//! |---|---|---|
+//! | `no function or associated item named http` | the feature is off | `features = ["http"]` |
+//! | `FallbackLayer<.., NeedsBuild>: Layer<_>` is not satisfied | a number was set, which may be wrong | `.build()?` at the end |
+//! | no method `within` (or `when`, `named`, `at_most`) | they speak of the step before them, and there is none | a step first |
+//! | no method `max_age` (or `max_entries`) | they speak of a cache, and the last step is none | them right after `.cached(..)` |
+//! | `type annotations needed for &_` | nothing tells what a request is | `.cached(\|request: &Request\| ..)` |
+//! | `Infallible: From<Box<dyn Error ..>>` at axum's `layer` | axum's services must not fail, and a chain may end without an answer | [`.finally`](FallbackLayer::finally)`(..)` at its end |
+//! | `Body: Clone` is not satisfied | [`cached`](FallbackLayer::cached) clones answers, and a body that streams has no clone | `.cached_http(..)` |
+//! | `Fallback<..>: Service<_>` is not satisfied | a step answers with another type than the service | the service's response |
+//!
 //! # Features
+//!
+//! None is on by default.
 //!
 //! | feature | brings |
 //! |---|---|
