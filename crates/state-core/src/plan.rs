@@ -123,13 +123,15 @@ impl Check<'_> {
 
     fn threshold(&self, above: &'static str, at_least: &'static str, rule: Threshold) -> Result<(), BuildError> {
         match rule {
-            Threshold::Above(r) if !(0.0..1.0).contains(&r) => {
-                Err(self.fail(above, r, "can never or always trip; it must be at least 0 and below 1"))
-            }
+            Threshold::Above(r) if !(0.0..1.0).contains(&r) => Err(self.fail(
+                above,
+                r,
+                "would never or always trip; it must be at least 0 and below 1 (0.5 is half of the calls)",
+            )),
             Threshold::AtLeast(r) if !(r > 0.0 && r <= 1.0) => Err(self.fail(
                 at_least,
                 r,
-                "can never or always trip; it must be above 0 and at most 1",
+                "would never or always trip; it must be above 0 and at most 1 (0.5 is half of the calls)",
             )),
             _ => Ok(()),
         }
@@ -225,7 +227,7 @@ fn check_rules(check: &Check<'_>, policy: &Policy) -> Result<(), BuildError> {
             return Err(check.fail(
                 "ewma",
                 rule.above,
-                "can never or always trip; it must be above 0 and below 1",
+                "would never or always trip; it must be above 0 and below 1 (0.5 is half of the calls)",
             ));
         }
         check.fraction("ewma.failure_keep", rule.weights.failure_keep)?;
