@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_outcome::{GuardedBody, Hold, Outcome, Protocol, RefusalResponse, grpc, http_head, wall};
 use state_core::Refusal;
@@ -29,8 +29,9 @@ pub struct ServedBy(pub Arc<str>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(pub Instant);
 
-/// Without a provider the answer is a response: 503 (504 past the deadline) with `Retry-After` and a problem document, or
-/// for a gRPC request a trailers-only `UNAVAILABLE`. Errors stay what they are. Made by [`ProviderPool::http`].
+/// Without a provider the answer is a response: 503 with `Retry-After` and a problem document, or for a gRPC request a
+/// trailers-only `UNAVAILABLE`; past the deadline 504, or `DEADLINE_EXCEEDED`. Errors stay what they are. Made by
+/// [`ProviderPool::http`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AsHttp;
@@ -61,7 +62,8 @@ where
     B: 'static,
 {
     /// Starts a pool of HTTP or gRPC services that answers without a provider with a response: 503 with `Retry-After` and
-    /// an `application/problem+json` document, to a gRPC request a trailers-only `UNAVAILABLE`. Errors stay what they are,
+    /// an `application/problem+json` document, to a gRPC request a trailers-only `UNAVAILABLE`; past the deadline with 504,
+    /// or `DEADLINE_EXCEEDED`. Errors stay what they are,
     /// so that an axum stack stays `Infallible`. Response bodies must be such as can be made of bytes; where they cannot
     /// (a client's `hyper::body::Incoming`), see [`body_long`](ProviderPool::body_long).
     ///
@@ -213,6 +215,24 @@ fn done<B: Body>(mut response: Response<B>, by: Option<&Arc<str>>, place: Option
     })
 }
 
+/// The same in the words of one that has been asked in vain: 504, or `DEADLINE_EXCEEDED`.
+fn timed_out(refusal: RefusalResponse, is_grpc: bool) -> Response<Bytes> {
+    let mut response = refusal
+        .title("Gateway Timeout")
+        .for_request_with(is_grpc, |bytes| bytes);
+    if is_grpc {
+        let code = HeaderValue::from(grpc::Code::DeadlineExceeded.number());
+        response.headers_mut().insert(grpc::STATUS, code);
+        return response;
+    }
+    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    response.map(|document| {
+        // The member comes before the only text that is not ours.
+        let document = String::from_utf8_lossy(&document).replacen(r#""status":503"#, r#""status":504"#, 1);
+        Bytes::from(document)
+    })
+}
+
 impl<B, RB, E> Answer<Request<B>, Response<RB>, E> for AsHttp
 where
     RB: Body + From<Bytes> + Default,
@@ -239,22 +259,18 @@ where
             .detail(unserved.to_string())
             .retry_after(unserved.retry_after());
         let is_grpc = *ask == Protocol::Grpc;
-        let mut response = refusal.for_request_with(is_grpc, |bytes| {
-            let body = if bytes.is_empty() {
-                RB::default()
-            } else {
-                RB::from(bytes)
-            };
-            GuardedBody::unguarded(body)
-        });
-        if matches!(unserved, Unserved::DeadlinePassed(_)) {
-            if !is_grpc {
-                *response.status_mut() = http::StatusCode::GATEWAY_TIMEOUT;
+        let response = match unserved {
+            Unserved::NoProvider(_) => {
+                let mut response = refusal.for_request_with(is_grpc, |bytes| bytes);
+                response.extensions_mut().insert(Refusal::new(unserved.retry_after()));
+                response
             }
-        } else {
-            response.extensions_mut().insert(Refusal::new(unserved.retry_after()));
+            Unserved::DeadlinePassed(_) => timed_out(refusal, is_grpc),
+        };
+        if response.body().is_empty() {
+            return Ok(response.map(|_| GuardedBody::unguarded(RB::default())));
         }
-        Ok(response)
+        Ok(response.map(|bytes| GuardedBody::unguarded(RB::from(bytes))))
     }
 }
 
@@ -323,14 +339,14 @@ mod tests {
     fn grpc_timeouts_are_read() {
         let read = |value: &'static str| {
             let mut headers = HeaderMap::new();
-            headers.insert("grpc-timeout", http::HeaderValue::from_static(value));
+            headers.insert("grpc-timeout", HeaderValue::from_static(value));
             grpc_timeout(&headers)
         };
         assert_eq!(read("5S"), Some(Duration::from_secs(5)));
         assert_eq!(read("250m"), Some(Duration::from_millis(250)));
         assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
         for wrong in ["", "S", "5", "5s", "-1S", "123456789S", "5 S", "\u{7f}S"] {
-            if let Ok(value) = http::HeaderValue::from_bytes(wrong.as_bytes()) {
+            if let Ok(value) = HeaderValue::from_bytes(wrong.as_bytes()) {
                 let headers = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), value)]);
                 assert_eq!(grpc_timeout(&headers), None, "{wrong:?}");
             }
