@@ -191,7 +191,7 @@ impl Circuit {
     #[inline(never)]
     fn refuse_otherwise(&self, reason: RefusalReason) -> Refused {
         if self.owns() {
-            self.slot.totals.add(Count::Refused);
+            self.count(Count::Refused);
         }
         let (word, reason, wait) = match self.weigh(Want::Refusal) {
             Err(No { word, reason, wait }) => (word, reason, wait),
@@ -243,7 +243,7 @@ impl Circuit {
             return None;
         }
         let period = self.period(word)?;
-        self.slot.totals.add(Count::Refused);
+        self.count(Count::Refused);
         Some(self.refused(period, RefusalReason::Open, Some(left)))
     }
 
@@ -273,7 +273,7 @@ impl Circuit {
         match self.decide(want) {
             Ok(word) => Ok(self.permit(word)),
             Err(refused) => {
-                self.slot.totals.add(Count::Refused);
+                self.count(Count::Refused);
                 Err(refused)
             }
         }

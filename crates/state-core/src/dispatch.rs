@@ -60,7 +60,7 @@ pub(crate) fn post(event: Event) {
         LOST.fetch_add(1, Ordering::Relaxed);
         if !is_would_trip(&event) {
             // Release: with `add`, which reads this before the generation.
-            event.circuit().slot.line.lost.fetch_add(1, Ordering::Release);
+            event.circuit().slot.line.lost.add(event.circuit().incarnation);
         }
     }
     wake();
@@ -74,7 +74,7 @@ pub(crate) fn add(circuit: Circuit, observer: Box<dyn Observer>) {
     let line = &circuit.slot.line;
     line.observed.store(true, Ordering::Release);
     fence(Ordering::SeqCst);
-    let lost = line.lost.load(Ordering::Acquire);
+    let lost = line.lost.get(circuit.incarnation);
     let after = circuit.slot.word.load().generation();
     MESSAGES.push(Message::Join {
         circuit,
@@ -214,7 +214,7 @@ impl Observed {
                 let since = is_before(*after, to, 22) || (*after == to && is_would_trip(&event));
                 if since && !guarded(|| observer.on_event(&event)) {
                     let panics = &self.circuit.slot.line.observer_panics;
-                    panics.fetch_add(1, Ordering::Relaxed);
+                    panics.add(self.circuit.incarnation);
                 }
             }
             if matches!(event, Event::Transition(event) if event.to == State::Retired) {
@@ -232,7 +232,7 @@ impl Observed {
 
     /// How many transitions were lost that have not been passed over yet.
     fn unaccounted(&self) -> u64 {
-        let lost = self.circuit.slot.line.lost.load(Ordering::Acquire);
+        let lost = self.circuit.slot.line.lost.get(self.circuit.incarnation);
         lost.saturating_sub(self.lost)
     }
 

@@ -113,6 +113,7 @@ mod half_open;
 mod observer;
 mod operate;
 mod outcome;
+mod owned;
 mod period;
 mod permit;
 mod plan;

@@ -66,8 +66,8 @@ impl Permit {
         // The healthy path: closed, the same generation, nothing that one more success would change.
         if slot.word.load().0 != permit.token.0 {
             settle_success(slot, meta, incarnation, permit.token, permit.started);
-        } else if slot.totals.is_kept() && permit.circuit.owns() {
-            slot.totals.add(Count::Success);
+        } else if slot.totals.is_kept() {
+            slot.totals.add(incarnation, Count::Success);
         }
     }
 

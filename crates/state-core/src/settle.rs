@@ -11,7 +11,7 @@ use crate::state::{Reason, State};
 use crate::sync::{Ordering, fence};
 use crate::totals::Count;
 use crate::transit::Move;
-use crate::word::{DIRTY, MAX_STREAK, TIMED, Token, Word};
+use crate::word::{DIRTY, GENERATION, MAX_STREAK, TIMED, Token, Word};
 
 /// An outcome on its way in, with what is known of it.
 #[derive(Clone, Copy)]
@@ -42,7 +42,7 @@ impl Circuit {
                 .slow_after
                 .is_some_and(|after| now.saturating_sub(started) >= after);
             if !slow && (!word.is_dirty() || self.tell_window(word, now)) {
-                self.slot.totals.add(Count::Success);
+                self.count(Count::Success);
                 return;
             }
         }
@@ -82,11 +82,11 @@ impl Circuit {
             return;
         }
         if !current.same_period(word) {
-            self.slot.totals.add(Count::Late);
+            self.count(Count::Late);
             return;
         }
         if state == State::HalfOpen && self.overdue(current) {
-            self.slot.totals.add(Count::Late);
+            self.count(Count::Late);
             return;
         }
         let plan = &self.meta.plan;
@@ -96,10 +96,10 @@ impl Circuit {
             now: None,
         };
         if cancelled {
-            self.slot.totals.add(Count::Cancelled);
+            self.count(Count::Cancelled);
         }
         if outcome.kind == Kind::Neutral {
-            self.slot.totals.add(Count::Neutral);
+            self.count(Count::Neutral);
             if state == State::HalfOpen {
                 self.settle_trial(word, landing);
             }
@@ -120,13 +120,13 @@ impl Circuit {
         } else {
             self.settle_closed(word, landing)
         };
-        self.slot.totals.add(match landing.kind {
+        self.count(match landing.kind {
             _ if !landed => Count::Late,
             Kind::Success => Count::Success,
             _ => Count::Failure,
         });
         if landed && landing.slow {
-            self.slot.totals.add(Count::Slow);
+            self.count(Count::Slow);
         }
     }
 
@@ -140,11 +140,13 @@ impl Circuit {
         }
     }
 
+    #[inline]
+    pub(crate) fn count(&self, what: Count) {
+        self.slot.totals.add(self.incarnation, what);
+    }
+
     pub(crate) fn stamp_failure(&self, now: u64) {
-        self.slot
-            .line
-            .last_failure
-            .fetch_max(now / 1_000_000 + 1, Ordering::Relaxed);
+        self.slot.line.last_failure.raise(self.incarnation, now / 1_000_000 + 1);
     }
 
     /// Records an outcome of a closed (or metrics-only) generation. `false` when that has ended.
@@ -282,14 +284,9 @@ impl Circuit {
     #[cold]
     fn would_trip(&self, generation: u64, rule: Reason) {
         let line = &self.slot.line;
-        let seen = line.would_trip.load(Ordering::Acquire);
-        if seen != generation + 1
-            && line
-                .would_trip
-                .compare_exchange(seen, generation + 1, Ordering::AcqRel, Ordering::Acquire)
-                .is_ok()
-            && line.observed.load(Ordering::Acquire)
-        {
+        // One who is late does not make it be said again: what is newer is so by a few generations.
+        let unsaid = |seen: u64| seen == 0 || ((seen - 1).wrapping_sub(generation) & GENERATION) > 1 << 10;
+        if line.would_trip.replace(self.incarnation, generation + 1, unsaid) && line.observed.load(Ordering::Acquire) {
             let at = core::time::Duration::from_millis(self.now_ms());
             observer::post_would_trip(observer::WouldTrip {
                 circuit: *self,

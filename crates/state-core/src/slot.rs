@@ -3,10 +3,12 @@
 //! A `Circuit` is a `Copy` handle to a slot, so that a future can keep one without counting references. A retired slot
 //! goes to the next circuit of the same layout. Two things make that safe. The generation in the state word only ever
 //! goes on, so a permit of the former owner is late. And each owner has an incarnation of its own: a copy of a retired
-//! handle finds another one and leaves the slot alone.
+//! handle finds another one and leaves the slot alone. A thread that was that handle's when it looked and is late when it
+//! writes meets a generation or an incarnation in the word that it writes to, and writes nothing.
 
 use alloc::boxed::Box;
 
+use crate::owned::Owned;
 use crate::period::{Period, Record};
 use crate::plan::{Meta, Store};
 use crate::ring::Ring;
@@ -39,16 +41,16 @@ pub(crate) struct Slot {
 #[repr(align(128))]
 pub(crate) struct Line {
     /// Milliseconds of the circuit's time at the last failure, plus one; 0 for none.
-    pub(crate) last_failure: AtomicU64,
+    pub(crate) last_failure: Owned,
     /// The generation for which a `WouldTrip` was sent, plus one.
-    pub(crate) would_trip: AtomicU64,
+    pub(crate) would_trip: Owned,
     pub(crate) seed: AtomicU64,
     /// What `on_probe` last said: `incarnation (32) | down (1)`.
     pub(crate) probe_down: AtomicU64,
     pub(crate) observed: AtomicBool,
     /// Transitions that were lost on their way to observers.
-    pub(crate) lost: AtomicU64,
-    pub(crate) observer_panics: AtomicU64,
+    pub(crate) lost: Owned,
+    pub(crate) observer_panics: Owned,
     pub(crate) waiters: Waiters,
 }
 
@@ -100,13 +102,13 @@ impl Slot {
                 Record::new(GENERATION, Period::UNKNOWN),
             ],
             line: Line {
-                last_failure: AtomicU64::new(0),
-                would_trip: AtomicU64::new(0),
+                last_failure: Owned::new(),
+                would_trip: Owned::new(),
                 seed: AtomicU64::new(0),
                 probe_down: AtomicU64::new(0),
                 observed: AtomicBool::new(false),
-                lost: AtomicU64::new(0),
-                observer_panics: AtomicU64::new(0),
+                lost: Owned::new(),
+                observer_panics: Owned::new(),
                 waiters: Waiters::new(),
             },
             window: match (layout.cells, layout.buckets) {
@@ -118,20 +120,22 @@ impl Slot {
         }
     }
 
-    /// Wipes what the former owner left. The state word stays retired meanwhile.
-    fn wipe(&self) {
-        self.line.last_failure.store(0, Ordering::Relaxed);
-        self.line.would_trip.store(0, Ordering::Relaxed);
-        self.line.observed.store(false, Ordering::Relaxed);
-        self.line.lost.store(0, Ordering::Relaxed);
-        self.line.observer_panics.store(0, Ordering::Relaxed);
-        self.totals.clear();
-    }
-
-    /// Makes the slot another owner's: copies of older handles no longer reach it.
+    /// Makes the slot another owner's, empty: copies of older handles no longer reach it. The state word stays retired
+    /// meanwhile.
     fn take(&self) -> u32 {
-        self.wipe();
         let incarnation = self.incarnation.load(Ordering::Relaxed).wrapping_add(1);
+        self.line.observed.store(false, Ordering::Relaxed);
+        let Line {
+            last_failure,
+            would_trip,
+            lost,
+            observer_panics,
+            ..
+        } = &self.line;
+        for number in [last_failure, would_trip, lost, observer_panics] {
+            number.hand_over(incarnation);
+        }
+        self.totals.hand_over(incarnation);
         self.downs.store(u64::from(incarnation) << 32, Ordering::Relaxed);
         self.line
             .probe_down

@@ -8,7 +8,6 @@ use crate::half_open::TimeIsUp;
 use crate::plan::until;
 use crate::policy::HalfOpen;
 use crate::state::{Reason, State};
-use crate::sync::Ordering;
 use crate::totals::Totals;
 use crate::word::{HELD, Word};
 
@@ -120,7 +119,7 @@ impl Circuit {
         let figures = self.figures_of(word, now);
         let policy = self.policy();
         let line = &self.slot.line;
-        let last_failure = line.last_failure.load(Ordering::Relaxed).checked_sub(1);
+        let last_failure = line.last_failure.get(self.incarnation).checked_sub(1);
         let ago = |ms: u64| Duration::from_nanos(now.saturating_sub(ms * 1_000_000));
         let state = self.state_of(word, || now);
         let wait = |deadline: u64| Duration::from_nanos(until(deadline, now));
@@ -153,8 +152,8 @@ impl Circuit {
             generation: word.generation(),
             last_failure: last_failure.map(ago),
             reopenings: period.level,
-            observer_panics: line.observer_panics.load(Ordering::Relaxed),
-            totals: self.slot.totals.sum(),
+            observer_panics: line.observer_panics.get(self.incarnation),
+            totals: self.slot.totals.sum(self.incarnation),
         };
         self.slot.word.load().same_period(word).then_some(snapshot)
     }
@@ -187,7 +186,8 @@ impl Circuit {
     /// Totals since the circuit was built; `None` when they are switched off.
     #[must_use]
     pub fn totals(&self) -> Option<Totals> {
-        if self.owns() { self.slot.totals.sum() } else { None }
+        let totals = self.slot.totals.sum(self.incarnation);
+        totals.filter(|_| self.owns())
     }
 
     fn nothing(&self) -> Snapshot {

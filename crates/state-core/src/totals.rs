@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::owned::Owned;
 
 /// How many calls came to what since the circuit was built.
 ///
@@ -50,7 +50,7 @@ pub(crate) enum Count {
 }
 
 #[repr(align(128))]
-struct Shard([AtomicU64; 7]);
+struct Shard([Owned; 7]);
 
 pub(crate) struct Counters(Box<[Shard]>);
 
@@ -58,7 +58,7 @@ impl Counters {
     pub(crate) fn new(shards: usize) -> Self {
         Self(
             (0..shards)
-                .map(|_| Shard(core::array::from_fn(|_| AtomicU64::new(0))))
+                .map(|_| Shard(core::array::from_fn(|_| Owned::new())))
                 .collect(),
         )
     }
@@ -69,20 +69,20 @@ impl Counters {
         !self.0.is_empty()
     }
 
-    /// Relaxed: each count stands alone, and nothing is decided by it.
+    /// Each count stands alone, and nothing is decided by it.
     #[inline]
-    pub(crate) fn add(&self, count: Count) {
+    pub(crate) fn add(&self, incarnation: u32, count: Count) {
         if !self.0.is_empty() {
             let shard = &self.0[crate::shard::mine() & (self.0.len() - 1)];
-            shard.0[count as usize].fetch_add(1, Ordering::Relaxed);
+            shard.0[count as usize].add(incarnation);
         }
     }
 
-    pub(crate) fn sum(&self) -> Option<Totals> {
+    pub(crate) fn sum(&self, incarnation: u32) -> Option<Totals> {
         let of = |count: Count| {
             self.0
                 .iter()
-                .map(|shard| shard.0[count as usize].load(Ordering::Relaxed))
+                .map(|shard| shard.0[count as usize].get(incarnation))
                 .sum()
         };
         (!self.0.is_empty()).then(|| Totals {
@@ -96,9 +96,9 @@ impl Counters {
         })
     }
 
-    pub(crate) fn clear(&self) {
+    pub(crate) fn hand_over(&self, incarnation: u32) {
         for count in self.0.iter().flat_map(|shard| &shard.0) {
-            count.store(0, Ordering::Relaxed);
+            count.hand_over(incarnation);
         }
     }
 }

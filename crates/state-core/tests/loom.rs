@@ -26,6 +26,7 @@
 //! | `settle`, `settle_success`: the slot's owner not asked | a failure, a success through an old handle |
 //! | `time_left`, `weigh`: the same | an old handle is not refused, is never told |
 //! | `turn`: the same | a slow thread leaves the clock alone |
+//! | `owned`: a number without its owner's tag | a late failure, success, cancellation, refusal |
 #![cfg(fusebox_loom)]
 
 use std::future::Future;
@@ -632,6 +633,57 @@ fn an_old_handle_is_not_refused_when_the_slots_next_circuit_opens() {
 #[test]
 fn an_old_handle_is_never_told_that_a_call_would_be_refused() {
     given_away_amid(3, |old| assert_eq!(old.refusing(), None), true);
+}
+
+/// While `old` does `late`, its slot is given to another circuit: that one's totals and last failure are its own.
+fn counted_amid(late: fn(Permit)) {
+    model(move || {
+        let build = || circuit(|c| c.consecutive_failures(9).totals(true).stamp_failures(true));
+        let (old, clock) = build();
+        clock.advance(ms(77));
+        let permit = old.acquire().unwrap();
+        let other = thread::spawn(move || late(permit));
+        assert!(old.retire());
+        let (new, clock) = build();
+        other.join().unwrap();
+        assert_eq!(new.totals(), Some(<_>::default()));
+        assert_eq!(new.snapshot().last_failure, None);
+        assert_eq!(old.totals(), None);
+        new.acquire().unwrap().failure();
+        clock.advance(ms(3));
+        let seen = new.snapshot();
+        assert_eq!(seen.totals.unwrap().failures, 1);
+        assert_eq!(seen.last_failure, Some(ms(3)));
+    });
+}
+
+#[test]
+fn a_late_failure_is_not_in_the_totals_of_the_slots_next_circuit() {
+    counted_amid(Permit::failure);
+}
+
+#[test]
+fn a_late_success_is_not_in_the_totals_of_the_slots_next_circuit() {
+    counted_amid(Permit::success);
+}
+
+#[test]
+fn a_late_cancellation_is_not_in_the_totals_of_the_slots_next_circuit() {
+    counted_amid(drop);
+}
+
+#[test]
+fn a_late_refusal_is_not_in_the_totals_of_the_slots_next_circuit() {
+    model(|| {
+        let build = || circuit(|c| c.totals(true)).0;
+        let old = build();
+        old.force_open();
+        let other = thread::spawn(move || drop(old.acquire()));
+        assert!(old.retire());
+        let new = build();
+        other.join().unwrap();
+        assert_eq!(new.totals(), Some(<_>::default()));
+    });
 }
 
 #[test]

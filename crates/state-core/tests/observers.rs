@@ -102,3 +102,26 @@ fn the_memory_of_a_retired_circuit_tells_its_observers_nothing_of_the_next() {
     let seen: Vec<_> = told.transitions().iter().map(|t| t.to).collect();
     assert_eq!(seen, [State::ForcedOpen, State::Retired]);
 }
+
+#[test]
+fn who_panics_over_a_retired_circuit_is_not_counted_in_the_next_one_in_its_memory() {
+    let _alone = alone();
+    std::panic::set_hook(Box::new(|_| {}));
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let b = bench(|c| {
+        c.consecutive_failures(79).observer(move |_: &Event| {
+            let _ = wait.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            panic!("an observer panics late");
+        })
+    });
+    b.circuit.force_open();
+    let generation = b.circuit.snapshot().generation;
+    assert!(b.circuit.retire());
+    let next = bench(|c| c.consecutive_failures(80));
+    assert_eq!(next.circuit.snapshot().generation, generation + 2, "the same memory");
+    drop(go_on);
+    assert!(state_core::flush_events(Duration::from_secs(30)));
+    let _ = std::panic::take_hook();
+    assert_eq!(next.circuit.snapshot().observer_panics, 0);
+}
