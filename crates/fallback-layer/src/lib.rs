@@ -42,7 +42,8 @@
 //! # Where it goes
 //!
 //! Outermost: above a circuit, a limiter and a timeout, whose errors it answers. So a failure has reached the circuit
-//! before it reaches the fallback, which hides nothing from it.
+//! before it reaches the fallback, which hides nothing from it. The other way round, with the fallback below, every failure
+//! is answered before the circuit can see it, and the circuit never opens.
 //!
 //! # Steps
 //!
