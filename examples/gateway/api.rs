@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{Method, Request, Response, StatusCode, Uri};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use fusebox::prelude::ProbeHandle;
@@ -59,7 +59,7 @@ pub(crate) fn routes(gateway: Gateway, steering: Option<Steering>) -> Router {
         }
         app = app.merge(control.layer(middleware::from_fn_with_state(steering, steering::guard)));
     }
-    app.with_state(gateway)
+    app.fallback(nothing).with_state(gateway)
 }
 
 async fn chat(State(gateway): State<Gateway>, body: Bytes) -> Response<Body> {
@@ -154,6 +154,10 @@ async fn break_it(State(gateway): State<Gateway>, Path((name, fault)): Path<(Str
         Ok(()) => answer::json_response(StatusCode::OK, &json!({ "provider": name, "fault": fault.as_str() })),
         Err(message) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &message),
     }
+}
+
+async fn nothing(method: Method, uri: Uri) -> Response<Body> {
+    unknown(&format!("there is nothing at {method} {}; see GET /", uri.path()))
 }
 
 fn unknown(message: &str) -> Response<Body> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::config::Config;
 use crate::demo::{DemoProvider, Fault};
+use crate::strategy::Strategy;
 
 pub(crate) const ENDPOINTS: &str = "\
 Fusebox gateway
@@ -54,8 +55,8 @@ Try it, in another terminal:
   4. Heal them                      for p in primary backup spare; do break_it $p none; done
      when the probe says up, or     sleep 5; ask "Why do fuses blow?"; ask "Why do fuses blow?"; circuits
      after 5 s, two trials close it "primary": {{ .. "state": "closed", "reason": "trials_succeeded" .. }}
-     it gets a tenth of its share   providers
-     at first, all of it in 5 s     "primary": {{ .. "available": true, "share": 0.46 .. }}
+     and all may be asked again     providers
+                                    "primary": {{ .. "available": true .. }}
      or close it by hand            curl -s -X POST $G/admin/circuit-breakers/primary/reset
   5. Take one down                  break_it primary refuse; sleep 4; providers
      its probe finds out, though    "primary": {{ .. "available": false, "out": "is held open" .. "state": "down" .. }}
@@ -80,6 +81,16 @@ pub(crate) fn configured(address: SocketAddr, config: &Config, can_steer: bool) 
         .map(|provider| format!("{} ({})", provider.name, provider.url))
         .collect();
     let asked = asked.join(", ");
+    let how = match config.strategy {
+        Strategy::InOrder => "in this order".to_owned(),
+        other => format!("by the strategy {}", other.as_str()),
+    };
+    // Any model will do where any is served.
+    let model = config
+        .providers
+        .iter()
+        .find_map(|provider| provider.serves.iter().find(|served| *served != "*"))
+        .map_or("gpt-4o-mini", String::as_str);
     let steering = if can_steer {
         "Reset a circuit by hand:  curl -s -X POST $G/admin/circuit-breakers/NAME/reset"
     } else {
@@ -87,11 +98,12 @@ pub(crate) fn configured(address: SocketAddr, config: &Config, can_steer: bool) 
     };
     format!(
         r#"Fusebox gateway on http://{address}
-It asks, in this order: {asked};
+It asks, {how}: {asked};
 then the last good answer for the same prompt, then a rule, then a static message.
 
   G=http://{address}
-  curl -si $G/v1/chat/completions -d '{{"model":"gpt-4o-mini","messages":[{{"role":"user","content":"Why do fuses blow?"}}]}}'
+  curl -si $G/v1/chat/completions -d '{{"model":"{model}","messages":[{{"role":"user","content":"Why do fuses blow?"}}]}}'
+  curl -s $G/health/providers
   curl -s $G/health/circuit-breakers
   {steering}
 

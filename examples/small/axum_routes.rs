@@ -47,9 +47,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let retry_after = response
             .headers()
             .get("retry-after")
-            .map(|value| value.to_str().unwrap_or_default().to_owned());
+            .map_or("-", |value| value.to_str().unwrap_or_default());
         println!(
-            "GET /report, {number}: {}, retry-after {retry_after:?}",
+            "GET /report, {number}: {}, retry-after: {retry_after}",
             response.status()
         );
     }

@@ -53,11 +53,9 @@ async fn main() -> Result<(), BoxError> {
             Ok(answer) => println!("call {number}: {answer:?}"),
             Err(status) => {
                 let hint = status.metadata().get("grpc-retry-pushback-ms");
-                println!(
-                    "call {number}: {:?}, {}; come back in {hint:?} ms",
-                    status.code(),
-                    status.message()
-                );
+                let hint = hint.and_then(|ms| ms.to_str().ok());
+                let hint = hint.map_or(String::new(), |ms| format!("; come back in {ms} ms"));
+                println!("call {number}: {:?}, {}{hint}", status.code(), status.message());
             }
         }
     }

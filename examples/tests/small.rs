@@ -72,10 +72,7 @@ async fn a_tonic_client_is_told_that_the_circuit_is_open() {
 async fn a_tonic_server_leaves_its_handler_in_peace() {
     shows(
         "tonic_server",
-        &[
-            "the handler was called 3 times; the circuit is open",
-            "come back in Some(",
-        ],
+        &["the handler was called 3 times; the circuit is open", "; come back in "],
     )
     .await;
 }

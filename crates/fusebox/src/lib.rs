@@ -48,6 +48,9 @@
 //! | [`ConcurrencyLayer`](concurrency::ConcurrencyLayer) | never more than n at once | a queue that is full is a failure the circuit may see |
 //! | your client | | |
 //!
+//! The other way round, a fallback *below* a circuit answers every failure before the circuit can see it: the circuit never
+//! opens.
+//!
 //! A decision is made on the way in and settled on the way out, exactly once: by the response, at the end of its body, by an
 //! error, a panic, or by being dropped.
 //!
@@ -59,6 +62,7 @@
 //! | `concurrency` | [`concurrency`]: limit with a bounded queue | yes |
 //! | `fallback` | [`fallback`]: a chain of other answers | yes |
 //! | `cooldown` | [`cooldown`]: budgets for risky actions, a ledger of anomalies | |
+//! | `file`, `redis`, `redis-tls` | stores for cooldowns: on disk, or shared by several processes | |
 //! | `health` | [`health`]: active probes that drive circuits, a layer that goes by health | |
 //! | `pool` | [`pool`]: several providers as one service, with failover | |
 //! | `http` | the same layers for `http::Request` and `Response`: 503 with `Retry-After`, guards to the end of the body | |
@@ -67,6 +71,11 @@
 //! | `metrics` | counters and gauges through the `metrics` facade | |
 //! | `tracing` | events through the `tracing` facade | |
 //! | `serde` | policies from configuration, snapshots to JSON | |
+//!
+//! The crates stand here as modules: `fusebox::circuit` is `circuit_layer`, which is how the compiler may call it. Without
+//! its feature a function is not there: `CircuitLayer::http` needs `http`, `CircuitLayer::grpc` needs `grpc`. On axum take
+//! `http`: what `new` makes refuses with an error, which axum does not take. The pages of the layers have a section "When it
+//! does not compile".
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

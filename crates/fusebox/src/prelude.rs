@@ -1,4 +1,10 @@
 //! What most programs need: `use fusebox::prelude::*;`.
+//!
+//! `Reason` and `RefusalReason` are those of a circuit. A limit's and a cooldown's are [`fusebox::concurrency::Reason`] and
+//! [`fusebox::cooldown::Reason`], where those features are on.
+//!
+//! [`fusebox::concurrency::Reason`]: https://docs.rs/concurrency-layer/latest/concurrency_layer/enum.Reason.html
+//! [`fusebox::cooldown::Reason`]: https://docs.rs/cooldown-layer/latest/cooldown_layer/enum.Reason.html
 
 pub use state_core::{
     BuildError, CallError, Circuit, Event, ManualClock, OnCancel, Outcome, Permit, Policy, Reason, Refusal,
@@ -9,8 +15,12 @@ pub use state_core::{
 pub use circuit_layer::{CircuitLayer, TokioClock};
 #[cfg(feature = "concurrency")]
 pub use concurrency_layer::{ConcurrencyLayer, Limit, Overloaded};
+#[cfg(all(feature = "cooldown", feature = "file"))]
+pub use cooldown_layer::FileStore;
+#[cfg(all(feature = "cooldown", feature = "redis"))]
+pub use cooldown_layer::RedisStore;
 #[cfg(feature = "cooldown")]
-pub use cooldown_layer::{Action, Budget, Cooldown, CooldownLayer};
+pub use cooldown_layer::{Action, Budget, Cooldown, CooldownLayer, Lease};
 #[cfg(feature = "fallback")]
 pub use fallback_layer::{Degraded, FallbackLayer};
 

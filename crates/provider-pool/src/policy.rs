@@ -82,11 +82,12 @@ where
         self
     }
 
-    /// At most so many providers are asked for one call, 1 to 64: 1 is no failover. A provider whose own layers refuse the
-    /// call, as an open circuit does, has not been asked.
+    /// At most so many providers are asked for one call, 1 to 64: 1 is no failover. A call that failed goes on only if
+    /// [`repeat`](Self::repeat) or [`repeat_all`](Self::repeat_all) says that its request may be sent again: without one of
+    /// them it ends with its first failure, whatever stands here. A provider whose own layers refuse the call, as an open
+    /// circuit does, has not been asked.
     ///
-    /// Another one is asked only for requests that [`repeat`](Self::repeat) can make again, before the deadline, and never
-    /// after a response has started. A service that failed in readiness has not got the request, so any request goes on
+    /// Another one is asked before the deadline, and never after a response has started. A service that failed in readiness has not got the request, so any request goes on
     /// to the next.
     pub fn failover(mut self, attempts: u32) -> Self {
         self.rules.attempts = attempts;

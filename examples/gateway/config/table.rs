@@ -128,9 +128,8 @@ impl<'a> Table<'a> {
         };
         if !allowed.contains(&value) {
             let (low, high) = allowed.into_inner();
-            return Err(place.wrong(format!(
-                "is not allowed; set it to {low:?} at least and {high:?} at most"
-            )));
+            let (low, high) = (written(low), written(high));
+            return Err(place.wrong(format!("is not allowed; set it to a time from \"{low}\" to \"{high}\"")));
         }
         Ok(Some(Field { value, place }))
     }
@@ -249,9 +248,15 @@ impl<'a> Table<'a> {
         };
         let line = self.source.line(key.span().start);
         let (name, path, allowed) = (self.source.name, &self.path, self.asked.join(", "));
+        let key = key.get_ref();
+        let elsewhere = match &**key {
+            "circuit" | "limit" | "health" => {
+                format!("; it belongs to a [[provider]] and stands below it as [provider.{key}]")
+            }
+            _ => String::new(),
+        };
         Err(ConfigError::new(format!(
-            "{name}:{line}: {path}{} is not known here; allowed are {allowed}",
-            key.get_ref()
+            "{name}:{line}: {path}{key} is not known here{elsewhere}; allowed are {allowed}"
         )))
     }
 }
@@ -278,6 +283,15 @@ fn duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(number * seconds).ok()
 }
 
+/// As [`duration`] reads it: the greatest unit that it is a whole number of.
+fn written(span: Duration) -> String {
+    let ms = span.as_millis();
+    [(3_600_000, "h"), (60_000, "m"), (1_000, "s")]
+        .into_iter()
+        .find(|(unit, _)| ms > 0 && ms.is_multiple_of(*unit))
+        .map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,6 +306,9 @@ mod tests {
         assert_eq!(duration("1.5s"), Some(Duration::from_millis(1_500)));
         assert_eq!(duration("5m"), Some(Duration::from_mins(5)));
         assert_eq!(duration("2 h"), Some(Duration::from_hours(2)));
+        for said in ["0ms", "1ms", "999ms", "30s", "90s", "5m", "1h", "8760h"] {
+            assert_eq!(written(duration(said).unwrap()), said);
+        }
         for wrong in ["", "5", "s", "-1s", "NaNs", "1d", "1e300h"] {
             assert_eq!(duration(wrong), None, "{wrong}");
         }
@@ -312,6 +329,14 @@ mod tests {
             said,
             "x.toml:1: a = nan is not allowed; set it to a number from 0.0 up to, and not including, 1.0"
         );
+        let said = table("t = \"2h\"")
+            .time("t", Duration::from_millis(1)..=Duration::from_hours(1))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            said,
+            "x.toml:1: t = \"2h\" is not allowed; set it to a time from \"1ms\" to \"1h\""
+        );
         let said = table("\n\nt = \"soon\"")
             .time("t", Duration::ZERO..=Duration::MAX)
             .unwrap_err()
@@ -330,6 +355,12 @@ mod tests {
         assert_eq!(
             table.done().unwrap_err().to_string(),
             "x.toml:2: unknown is not known here; allowed are known, other"
+        );
+        let mut table = self::table("circuit = { trials = 2 }");
+        table.text("provider").unwrap();
+        assert_eq!(
+            table.done().unwrap_err().to_string(),
+            "x.toml:1: circuit is not known here; it belongs to a [[provider]] and stands below it as [provider.circuit]; allowed are provider"
         );
     }
 

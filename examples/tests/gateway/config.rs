@@ -270,7 +270,7 @@ async fn a_file_that_is_wrong_is_one_line_with_file_line_field_value_and_what_is
         ),
         (
             format!("{provider}[provider.health]\nevery = \"0s\"\n"),
-            "5: health \"openai\": every = \"0s\" is not allowed; set it to 1ms at least and 3600s at most",
+            "5: health \"openai\": every = \"0s\" is not allowed; set it to a time from \"1ms\" to \"1h\"",
         ),
         (
             format!("{provider}[[fallback.rule]]\ncontains = \"price\"\n"),

@@ -216,6 +216,11 @@ async fn an_operator_steers_by_name() {
         let (status, said) = gateway.post(&format!("/admin/circuit-breakers/{path}")).await;
         assert_eq!((status, &said["error"]["type"]), (404, &"not_found".into()), "{path}");
     }
+    let (status, said) = gateway.post("/nowhere").await;
+    assert_eq!(
+        (status, &said["error"]["message"]),
+        (404, &"there is nothing at POST /nowhere; see GET /".into())
+    );
     let from_a_page = [("origin", "https://example.org")];
     let (status, _) = gateway
         .post_with("/admin/circuit-breakers/primary/force-open", &from_a_page)
