@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -65,14 +66,20 @@ where
     shared: Arc<Shared<S, Req>>,
     answer: A,
     ask: A::Ask,
-    began: Instant,
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
     /// For the next provider; while one is being asked, a copy for the one after it.
     request: Option<Req>,
     attempts: u32,
     tried: Vec<(Arc<Member>, Out)>,
     waiting: Vec<(Arc<Member>, S)>,
     last: Option<Last<S::Response, S::Error>>,
+}
+
+/// The clock is read for the start of a call only where it has an end.
+#[derive(Clone, Copy)]
+struct Deadline {
+    began: Instant,
+    at: Instant,
 }
 
 /// The answer of the provider that was asked last, for when there is no other.
@@ -96,12 +103,13 @@ where
     A: Answer<Req, S::Response, S::Error>,
 {
     pub(crate) fn new(shared: Arc<Shared<S, Req>>, answer: A, request: Req) -> Self {
-        let began = Instant::now();
-        let latest = shared.rules.within.and_then(|within| began.checked_add(within));
         let asked = shared.hooks.deadline.as_ref().and_then(|deadline| deadline(&request));
-        let deadline = match (latest, asked) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
+        let deadline = if asked.is_some() || shared.rules.within.is_some() {
+            let began = Instant::now();
+            let latest = shared.rules.within.and_then(|within| began.checked_add(within));
+            earlier(latest, asked).map(|at| Deadline { began, at })
+        } else {
+            None
         };
         Self {
             state: State::Picking,
@@ -110,7 +118,6 @@ where
                 ask: A::ask(&request),
                 shared,
                 answer,
-                began,
                 deadline,
                 request: Some(request),
                 attempts: 0,
@@ -119,6 +126,13 @@ where
                 last: None,
             },
         }
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 
@@ -134,7 +148,8 @@ where
             let list = shared.list();
             let wanted = self.request.as_ref().and_then(|request| shared.wanted(request));
             let skip = |member: &Member| self.is_known(member);
-            let Some(at) = shared.pick(&list.members, wanted, shared.now(), skip) else {
+            let now = Instant::now();
+            let Some(at) = shared.pick(&list.members, wanted, shared.epoch.at(now), skip) else {
                 return if self.waiting.is_empty() {
                     Step::Nobody
                 } else {
@@ -142,7 +157,7 @@ where
                 };
             };
             let member = &list.members[at];
-            if let Some(step) = self.approach(cx, member, list.services[at].clone(), &list) {
+            if let Some(step) = self.approach(cx, now, member, list.services[at].clone(), &list) {
                 return step;
             }
         }
@@ -158,6 +173,7 @@ where
     fn approach(
         &mut self,
         cx: &mut Context<'_>,
+        now: Instant,
         member: &Arc<Member>,
         mut service: S,
         list: &List<S>,
@@ -171,7 +187,7 @@ where
             self.tried.push((Arc::clone(member), Out::Draining));
             return None;
         }
-        let attempt = Attempt::begin(place, self.shared.epoch, self.shared.penalty(&list.members));
+        let attempt = Attempt::begin(place, now, self.shared.epoch, self.shared.penalty(&list.members));
         let (polled, attempt) = attempt.during(|| service.poll_ready(cx));
         match polled {
             Poll::Ready(Ok(())) => Some(Step::Ask(service, attempt)),
@@ -198,7 +214,7 @@ where
                     continue;
                 }
             }
-            if let Some(step) = self.approach(cx, &member, service, &list) {
+            if let Some(step) = self.approach(cx, Instant::now(), &member, service, &list) {
                 return Some(step);
             }
         }
@@ -252,7 +268,7 @@ where
     }
 
     fn is_late(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline.at)
     }
 
     /// A copy of the request for the provider after this one, if there may be one: also after the last attempt, which is
@@ -272,7 +288,10 @@ where
             let tried = self.tried.iter().filter(|(_, out)| *out == Out::Failed);
             let asked = tried.map(|(member, _)| member).chain(by);
             let asked = asked.map(|member| Arc::clone(&member.name)).collect();
-            Unserved::DeadlinePassed(DeadlinePassed::new(asked, self.began.elapsed()))
+            let took = self
+                .deadline
+                .map_or(Duration::ZERO, |deadline| deadline.began.elapsed());
+            Unserved::DeadlinePassed(DeadlinePassed::new(asked, took))
         } else {
             let wanted = self.request.as_ref().and_then(|request| self.shared.wanted(request));
             let known = |member: &Member| {
@@ -352,10 +371,7 @@ where
                 }
                 Step::Wait => {
                     let within = Instant::now().checked_add(course.shared.rules.ready_within);
-                    let until = match (within, course.deadline) {
-                        (Some(a), Some(b)) => Some(a.min(b)),
-                        (a, b) => a.or(b),
-                    };
+                    let until = earlier(within, course.deadline.map(|deadline| deadline.at));
                     this.alarm.set(until.map(sleep_until));
                     this.state.set(State::Waiting);
                 }
@@ -367,7 +383,7 @@ where
                     course.last = None;
                     attempt.ask();
                     let (call, attempt) = attempt.during(|| service.call(request));
-                    this.alarm.set(course.deadline.map(sleep_until));
+                    this.alarm.set(course.deadline.map(|deadline| sleep_until(deadline.at)));
                     this.state.set(State::Asking {
                         call,
                         attempt: Some(attempt),

@@ -89,7 +89,7 @@
 //!
 //! # What a call costs
 //!
-//! Above what the provider's service costs: a look at each provider, four readings of the clock, a clone of the service, and
+//! Above what the provider's service costs: a look at each provider, two readings of the clock (one more with a deadline), a clone of the service, and
 //! the pool's reference count. It allocates nothing unless it fails over, waits for readiness or finds nobody. Beyond 320
 //! providers each pick allocates.
 //!

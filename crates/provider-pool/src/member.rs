@@ -378,11 +378,11 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    pub(crate) fn begin(place: Place, epoch: crate::time::Epoch, penalty: u64) -> Self {
+    pub(crate) fn begin(place: Place, now: tokio::time::Instant, epoch: crate::time::Epoch, penalty: u64) -> Self {
         Self {
             place: Some(place),
             epoch,
-            started: tokio::time::Instant::now(),
+            started: now,
             penalty,
             asked: false,
         }
