@@ -174,49 +174,6 @@ async fn unimplemented_is_up() {
     }
 }
 
-#[cfg(feature = "tracing")]
-#[test]
-fn unimplemented_is_warned_of_once() {
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .with_max_level(tracing::Level::WARN)
-        .finish();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    tracing::subscriber::with_default(subscriber, || {
-        runtime.block_on(async {
-            let odd = Odd {
-                check: Some(tonic::Code::Unimplemented),
-                ..Odd::default()
-            };
-            let server = serve(HealthServer::new(odd)).await;
-            let probe = quiet(GrpcProbe::check(&server.url).builder());
-            for _ in 0..3 {
-                probe.check_now().await.unwrap();
-            }
-        });
-    });
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(log.matches("has no gRPC health service").count(), 1, "{log}");
-}
-
 #[tokio::test]
 async fn any_other_status_is_a_failure() {
     use tonic::Code;

@@ -3,13 +3,20 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use health_probe::{HealthLayer, Probe};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use support::Script;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
+
+/// One test after the other: the events of a callsite that two threads come upon at the same time, one of them without a
+/// subscriber, may be lost.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Every metric of this probe, as one line each: a snapshot takes the counts away.
 fn seen(snapshotter: &Snapshotter) -> Vec<String> {
@@ -37,6 +44,7 @@ fn seen(snapshotter: &Snapshotter) -> Vec<String> {
 
 #[test]
 fn metrics_work_when_the_recorder_is_installed_after_the_probe_has_begun() {
+    let _alone = alone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -104,6 +112,7 @@ impl std::io::Write for Log {
 
 #[test]
 fn changes_are_events_at_warn_and_info_and_each_is_told_once() {
+    let _alone = alone();
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
