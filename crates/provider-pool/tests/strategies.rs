@@ -255,6 +255,35 @@ async fn drive(pool: &ProviderPool<Scripted, u64>, clients: u64, calls: u64) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn availability_goes_to_the_one_that_fails_least_and_shares_among_equals() {
+    let equal = counted(&picks(&weighed(Availability::default(), &[1, 1, 1]), CALLS));
+    assert!(
+        equal.iter().all(|count| (CALLS / 3..=CALLS / 3 + 1).contains(count)),
+        "{equal:?}"
+    );
+
+    let failing = |name: &'static str, one_in: u64| {
+        Scripted::new(name, move |n| {
+            (ms(1), if n % one_in == 0 { Err("now and then") } else { Ok(()) })
+        })
+    };
+    let (a, b, c) = (failing("a", 10), failing("b", 100), failing("c", u64::MAX));
+    let pool = ProviderPool::builder()
+        .provider(a.provider())
+        .provider(b.provider())
+        .provider(c.provider())
+        .strategy(Availability::default())
+        .seed(5)
+        .build()
+        .unwrap();
+    drive(&pool, 4, CALLS).await;
+    let (a, b, c) = (a.calls(), b.calls(), c.calls());
+    assert_eq!(a + b + c, CALLS);
+    assert!(c > CALLS / 2 && c > b && b > a, "{a} {b} {c}");
+    assert!(a > 0, "and nobody is given up for ever: {a} {b} {c}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_fails_half_of_its_calls_fast_gets_less_than_a_quarter_of_an_equal_share() {
     let learning: [Box<dyn Strategy>; 4] = [
         Box::new(LeastLatency::default()),
