@@ -5,9 +5,7 @@ use core::mem::ManuallyDrop;
 
 use crate::circuit::Circuit;
 use crate::outcome::{Kind, Outcome};
-use crate::plan::Meta;
 use crate::policy::OnCancel;
-use crate::slot::Slot;
 use crate::totals::Count;
 use crate::word::Token;
 
@@ -65,7 +63,7 @@ impl Permit {
         } = permit.circuit;
         // The healthy path: closed, the same generation, nothing that one more success would change.
         if slot.word.load().0 != permit.token.0 {
-            settle_success(slot, meta, incarnation, permit.token, permit.started);
+            (meta.plan.on_success)(slot, meta, incarnation, permit.token, permit.started);
         } else if slot.totals.is_kept() {
             slot.totals.add(incarnation, Count::Success);
         }
@@ -101,17 +99,6 @@ impl Permit {
         };
         self.circuit.settle(self.token, self.started, outcome, true);
     }
-}
-
-/// Takes the permit apart: what is handed over in registers need not be written to memory on the healthy path.
-#[inline(never)]
-fn settle_success(slot: &'static Slot, meta: &'static Meta, incarnation: u32, token: Token, started: u64) {
-    Circuit {
-        slot,
-        meta,
-        incarnation,
-    }
-    .settle_success(token, started);
 }
 
 #[cfg(feature = "std")]

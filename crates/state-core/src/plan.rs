@@ -9,6 +9,7 @@ use crate::clock::ClockSource;
 use crate::error::BuildError;
 use crate::policy::{HalfOpen, OnCancel, Policy, Threshold};
 use crate::ring::Shape;
+use crate::settle::{OnSuccess, on_success};
 use crate::tally::Slicing;
 use crate::window::{self, Window};
 use crate::word::{DIRTY, MAX_RAMP, MAX_STREAK, MAX_TRIALS, TIMED};
@@ -31,6 +32,7 @@ pub(crate) struct Plan {
     pub(crate) min_calls: u64,
     /// Whether recording an outcome reads the clock.
     pub(crate) reads_clock: bool,
+    pub(crate) on_success: OnSuccess,
     pub(crate) on_cancel: OnCancel,
     pub(crate) half_open_ms: u64,
     pub(crate) ewma: Option<Ewma>,
@@ -170,21 +172,20 @@ impl Plan {
         let store = match window.map(|window| window.0) {
             None => Store::None,
             Some(window::Kind::Lifetime) => Store::Lifetime,
-            Some(window::Kind::Calls(calls)) => Store::Ring(Shape {
-                calls,
-                with_slow: policy.slow_call_rate.is_some(),
-            }),
+            Some(window::Kind::Calls(calls)) => Store::Ring(Shape::new(calls, policy.slow_call_rate.is_some())),
             Some(window::Kind::Time { span, buckets }) => Store::Time(Slicing::new(nanos(span), buckets), buckets),
         };
         let clock = check_clock(&check, &policy, window, clock)?;
         let slow_after = policy.slow_call_rate.map(|rule| nanos(rule.after));
+        let reads_clock = matches!(store, Store::Time(..)) || slow_after.is_some();
         Ok(Self {
             anchor: clock.now(),
             clock,
             fresh: if matches!(store, Store::None) { 0 } else { DIRTY } | if slow_after.is_some() { TIMED } else { 0 },
             slow_after,
             min_calls: u64::from(min_calls),
-            reads_clock: matches!(store, Store::Time(..)) || slow_after.is_some(),
+            reads_clock,
+            on_success: on_success(store, reads_clock, policy.evaluate_on_every_outcome),
             on_cancel: policy.on_cancel.unwrap_or(if slow_after.is_some() {
                 OnCancel::SlowFailure
             } else {

@@ -1,7 +1,7 @@
 //! The window of the last n calls: a ring of outcome bits, written where a ticket says.
 //!
 //! ```text
-//! ticket   63..42 generation | 41 FULL | 40..0 next place
+//! ticket   63..42 generation | 41 FULL | 40..0 next place: 40..6 cell | 5..0 bit
 //! cells    63..42 generation | 41..40 unused | 39..0 outcomes: one bit each (failed), or two (failed, slow)
 //! ```
 //!
@@ -14,7 +14,7 @@
 //! word (see [`Ring::freshen`]), so that none grows old enough to look new.
 //!
 //! FULL and clean: when a lap ends with no bit set, the state word's DIRTY bit is cleared and later successes are not
-//! recorded at all, since they would change nothing. The handshake between clearing it and a failure is in `breaker.rs`.
+//! recorded at all, since they would change nothing. The handshake between clearing it and a failure is `Circuit::clean`, in `settle.rs`.
 
 use alloc::boxed::Box;
 
@@ -25,7 +25,13 @@ use crate::word::{GENERATION, is_before};
 const TAG_AT: u32 = 42;
 const FULL: u64 = 1 << 41;
 const PLACE: u64 = FULL - 1;
-const OUTCOMES: u64 = (1 << 40) - 1;
+const OUTCOMES: u64 = (1 << CELL_BITS) - 1;
+/// The bits of outcomes in a cell.
+const CELL_BITS: u32 = 40;
+const CELL_AT: u32 = 6;
+const BIT: u64 = (1 << CELL_AT) - 1;
+/// From the place after a cell's last bit to the first of the next cell.
+const REST: u64 = (1 << CELL_AT) - CELL_BITS as u64;
 /// Every even bit: the failures, where an outcome has two bits.
 const FAILED_OF_TWO: u64 = 0x55_5555_5555;
 
@@ -37,17 +43,58 @@ pub(crate) struct Ring {
 /// What a ring must know of its circuit's configuration.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
-    pub(crate) calls: u32,
-    pub(crate) with_slow: bool,
+    calls: u64,
+    /// How many bits an outcome has: failed, or failed and slow.
+    bits: u64,
+    /// An outcome at the first place.
+    mask: u64,
+    /// The place after the last one.
+    end: u64,
 }
 
 impl Shape {
-    const fn per_cell(self) -> u64 {
-        if self.with_slow { 20 } else { 40 }
+    pub(crate) const fn new(calls: u32, with_slow: bool) -> Self {
+        let calls = calls as u64;
+        let bits = if with_slow { 2 } else { 1 };
+        let at = calls * bits;
+        Self {
+            calls,
+            bits,
+            mask: (1 << bits) - 1,
+            end: ((at / CELL_BITS as u64) << CELL_AT) | (at % CELL_BITS as u64),
+        }
     }
 
-    pub(crate) fn cells(self) -> usize {
-        u64::from(self.calls).div_ceil(self.per_cell()) as usize
+    pub(crate) const fn cells(self) -> usize {
+        (self.calls * self.bits).div_ceil(CELL_BITS as u64) as usize
+    }
+
+    const fn with_slow(self) -> bool {
+        self.bits == 2
+    }
+
+    /// The place after `place`.
+    #[inline]
+    const fn after(self, place: u64) -> u64 {
+        let next = place + self.bits;
+        if next & BIT == CELL_BITS as u64 {
+            next + REST
+        } else {
+            next
+        }
+    }
+
+    const fn lap(self, place: u64) -> Lap {
+        if self.after(place) == self.end {
+            Lap::Ended
+        } else {
+            Lap::Within
+        }
+    }
+
+    /// How many outcomes stand before `place`.
+    const fn before(self, place: u64) -> u64 {
+        ((place >> CELL_AT) * CELL_BITS as u64 + (place & BIT)) / self.bits
     }
 }
 
@@ -70,22 +117,41 @@ impl Ring {
     #[inline]
     pub(crate) fn push(&self, shape: Shape, generation: u64, failed: bool, slow: bool) -> Option<Lap> {
         let place = self.take_ticket(shape, generation)?;
-        let (cell, bit, mask, bits) = if shape.with_slow {
-            (
-                place / 20,
-                place % 20 * 2,
-                3,
-                u64::from(failed) | (u64::from(slow) << 1),
-            )
-        } else {
-            (place / 40, place % 40, 1, u64::from(failed))
-        };
-        self.write(cell as usize, generation, mask << bit, bits << bit)?;
-        Some(if place + 1 == u64::from(shape.calls) {
-            Lap::Ended
-        } else {
-            Lap::Within
-        })
+        let bit = place & BIT;
+        let bits = (u64::from(failed) | (u64::from(slow) << 1)) & shape.mask;
+        self.write((place >> CELL_AT) as usize, generation, shape.mask << bit, bits << bit)?;
+        Some(shape.lap(place))
+    }
+
+    /// Records a quick success, where nobody is in the way. `None` when somebody is, or a newer generation has begun.
+    #[inline]
+    pub(crate) fn push_success(&self, shape: &Shape, generation: u64) -> Option<Lap> {
+        let tag = generation << TAG_AT;
+        let seen = self.ticket.load(Ordering::Relaxed);
+        let inner = seen ^ tag;
+        if inner >> TAG_AT != 0 {
+            return None;
+        }
+        let place = inner & PLACE;
+        let next = shape.after(place);
+        let next = if next == shape.end { FULL } else { next | (inner & FULL) };
+        // AcqRel: as in `take_ticket`.
+        self.ticket
+            .compare_exchange(seen, tag | next, Ordering::AcqRel, Ordering::Relaxed)
+            .ok()?;
+        let cell = (place >> CELL_AT) as usize;
+        let mask = shape.mask << (place & BIT);
+        let old = self.cells.get(cell)?.load(Ordering::Acquire) ^ tag;
+        if old & (mask | !OUTCOMES) != 0 {
+            self.erase(cell, generation, mask)?;
+        }
+        Some(shape.lap(place))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn erase(&self, cell: usize, generation: u64, mask: u64) -> Option<()> {
+        self.write(cell, generation, mask, 0)
     }
 
     #[inline]
@@ -100,11 +166,8 @@ impl Ring {
             } else {
                 return None;
             };
-            let next = if place + 1 == u64::from(shape.calls) {
-                FULL
-            } else {
-                (place + 1) | full
-            };
+            let next = shape.after(place);
+            let next = if next == shape.end { FULL } else { next | full };
             // AcqRel: a reader that sees the ticket also sees the cells of the tickets before it that were written.
             match self.ticket.compare_exchange_weak(
                 seen,
@@ -149,16 +212,16 @@ impl Ring {
         let calls = if ticket >> TAG_AT != generation {
             0
         } else if ticket & FULL != 0 {
-            u64::from(shape.calls)
+            shape.calls
         } else {
-            ticket & PLACE
+            shape.before(ticket & PLACE)
         };
         let (mut failures, mut slow) = (0, 0);
         for cell in &self.cells {
             let seen = cell.load(Ordering::Acquire);
             if seen >> TAG_AT == generation {
                 let bits = seen & OUTCOMES;
-                if shape.with_slow {
+                if shape.with_slow() {
                     failures += u64::from((bits & FAILED_OF_TWO).count_ones());
                     slow += u64::from(((bits >> 1) & FAILED_OF_TWO).count_ones());
                 } else {
@@ -193,6 +256,31 @@ impl Ring {
         let seen = word.load(Ordering::Acquire);
         if is_before(seen >> TAG_AT, generation & GENERATION, 22) {
             let _ = word.compare_exchange(seen, generation << TAG_AT, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lap_goes_through_as_many_places_as_there_are_calls_each_within_a_cell() {
+        for calls in [1, 2, 19, 20, 21, 39, 40, 41, 79, 80, 81, 100, 1_000, u32::MAX] {
+            for with_slow in [false, true] {
+                let shape = Shape::new(calls, with_slow);
+                let mut place = 0;
+                for n in 0..u64::from(calls.min(1_000)) {
+                    assert_eq!(shape.before(place), n, "{calls} {with_slow}");
+                    assert!(((place >> CELL_AT) as usize) < shape.cells());
+                    assert_eq!((shape.mask << (place & BIT)) & !OUTCOMES, 0);
+                    assert_eq!(shape.lap(place) == Lap::Ended, n + 1 == u64::from(calls));
+                    place = shape.after(place);
+                }
+                assert_eq!(place == shape.end, calls <= 1_000);
+                assert_eq!(shape.before(shape.end), u64::from(calls));
+                assert!(shape.end <= PLACE);
+            }
         }
     }
 }

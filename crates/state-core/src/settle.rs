@@ -4,9 +4,10 @@ use crate::circuit::Circuit;
 use crate::figures::Figures;
 use crate::observer;
 use crate::outcome::{Kind, Outcome};
-use crate::plan::Store;
+use crate::plan::{Meta, Store};
+use crate::policy::Threshold;
 use crate::ring::Lap;
-use crate::slot::Windows;
+use crate::slot::{Slot, Windows};
 use crate::state::{Reason, State};
 use crate::sync::{Ordering, fence};
 use crate::totals::Count;
@@ -28,46 +29,118 @@ impl Landing {
     }
 }
 
-impl Circuit {
-    /// Settles a success that is not the healthy path's: where only the window and the totals must be told of it, at the
-    /// cost of that.
-    #[inline]
-    pub(crate) fn settle_success(&self, token: Token, started: u64) {
-        let plan = &self.meta.plan;
-        // Closed, the same generation, no failures in a row, no moving rate.
-        let word = self.slot.word.load();
-        if token.is_quiet(word) && self.owns() && !plan.policy.evaluate_on_every_outcome {
-            let now = if plan.reads_clock { plan.now() } else { 0 };
-            let slow = plan
-                .slow_after
-                .is_some_and(|after| now.saturating_sub(started) >= after);
-            if !slow && (!word.is_dirty() || self.tell_window(word, now)) {
-                self.count(Count::Success);
-                return;
-            }
-        }
-        self.settle(token, started, Outcome::success(), false);
-    }
+/// Settles a success that is not the healthy path's. The permit comes in parts: what is handed over in registers need not
+/// be written to memory.
+pub(crate) type OnSuccess = fn(slot: &'static Slot, meta: &'static Meta, incarnation: u32, token: Token, started: u64);
 
-    /// Tells the window of a quick success. `false` when that is not as simple as usual, and nothing was told.
-    #[inline]
-    fn tell_window(&self, word: Word, now: u64) -> bool {
+/// Which one a plan needs.
+pub(crate) fn on_success(store: Store, reads_clock: bool, every_outcome: bool) -> OnSuccess {
+    match store {
+        _ if every_outcome => any_success,
+        _ if reads_clock => timed_success,
+        Store::Ring(_) => ring_success,
+        Store::Lifetime => lifetime_success,
+        _ => any_success,
+    }
+}
+
+/// Where one more success at most is to be told to the window and counted in the totals: closed, the same generation, no
+/// failures in a row, no moving rate. The state word then.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "the first lines of the functions below")]
+fn quiet(slot: &'static Slot, incarnation: u32, token: Token) -> Option<Word> {
+    let word = slot.word.load();
+    if !token.is_quiet(word) {
+        return None;
+    }
+    (slot.incarnation.load(Ordering::Relaxed) == incarnation).then_some(word)
+}
+
+fn ring_success(slot: &'static Slot, meta: &'static Meta, incarnation: u32, token: Token, started: u64) {
+    if let (Some(word), Windows::Ring(ring), Store::Ring(shape)) =
+        (quiet(slot, incarnation, token), &slot.window, &meta.plan.store)
+    {
+        let lap = if word.is_dirty() {
+            ring.push_success(shape, word.generation())
+        } else {
+            Some(Lap::Within)
+        };
+        if lap == Some(Lap::Within) {
+            slot.totals.add(incarnation, Count::Success);
+            return;
+        }
+        if lap.is_some() {
+            return end_lap(slot, meta, incarnation, word);
+        }
+    }
+    any_success(slot, meta, incarnation, token, started);
+}
+
+#[cold]
+#[inline(never)]
+fn end_lap(slot: &'static Slot, meta: &'static Meta, incarnation: u32, word: Word) {
+    let circuit = Circuit {
+        slot,
+        meta,
+        incarnation,
+    };
+    circuit.clean(word);
+    circuit.count(Count::Success);
+}
+
+fn lifetime_success(slot: &'static Slot, meta: &'static Meta, incarnation: u32, token: Token, started: u64) {
+    if let (Some(word), Windows::Tally(tally)) = (quiet(slot, incarnation, token), &slot.window) {
+        if !word.is_dirty() || tally.success_in_life(word.generation()) {
+            slot.totals.add(incarnation, Count::Success);
+            return;
+        }
+    }
+    any_success(slot, meta, incarnation, token, started);
+}
+
+fn timed_success(slot: &'static Slot, meta: &'static Meta, incarnation: u32, token: Token, started: u64) {
+    if let Some(word) = quiet(slot, incarnation, token) {
+        let plan = &meta.plan;
+        let now = plan.now();
+        let slow = plan
+            .slow_after
+            .is_some_and(|after| now.saturating_sub(started) >= after);
         let generation = word.generation();
-        match (&self.slot.window, &self.meta.plan.store) {
-            (Windows::Tally(tally), Store::Time(slicing, _)) => tally.success_at(*slicing, generation, now),
-            (Windows::Tally(tally), Store::Lifetime) => tally.success_in_life(generation),
-            (Windows::Ring(ring), Store::Ring(shape)) => match ring.push(*shape, generation, false, false) {
-                Some(Lap::Within) => true,
-                Some(Lap::Ended) => {
-                    self.clean(word);
-                    true
-                }
-                None => false,
-            },
-            _ => false,
+        let within = |told: bool| told.then_some(Lap::Within);
+        let lap = match (&slot.window, &plan.store) {
+            _ if slow => None,
+            _ if !word.is_dirty() => Some(Lap::Within),
+            (Windows::Tally(tally), Store::Time(slicing, _)) => within(tally.success_at(*slicing, generation, now)),
+            (Windows::Tally(tally), Store::Lifetime) => within(tally.success_in_life(generation)),
+            (Windows::Ring(ring), Store::Ring(shape)) => ring.push_success(shape, generation),
+            _ => None,
+        };
+        match lap {
+            Some(Lap::Within) => return slot.totals.add(incarnation, Count::Success),
+            Some(Lap::Ended) => return end_lap(slot, meta, incarnation, word),
+            None => {}
         }
     }
+    any_success(slot, meta, incarnation, token, started);
+}
 
+#[inline(never)]
+fn any_success(slot: &'static Slot, meta: &'static Meta, incarnation: u32, token: Token, started: u64) {
+    let circuit = Circuit {
+        slot,
+        meta,
+        incarnation,
+    };
+    if !meta.plan.policy.evaluate_on_every_outcome && !meta.plan.reads_clock {
+        // The window is told below, if it must be.
+        if quiet(slot, incarnation, token).is_some_and(|word| !word.is_dirty()) {
+            return circuit.count(Count::Success);
+        }
+    }
+    circuit.settle(token, started, Outcome::success(), false);
+}
+
+impl Circuit {
     /// Settles a permit that was given with `token`.
     #[inline(never)]
     pub(crate) fn settle(&self, token: Token, started: u64, outcome: Outcome, cancelled: bool) {
@@ -336,13 +409,14 @@ pub(crate) fn rate_rule(circuit: &Circuit, figures: Figures, min_calls: u64) -> 
     if figures.calls < min_calls {
         return None;
     }
-    if let (Some(rule), Some(rate)) = (policy.failure_rate, figures.failure_rate()) {
-        if rule.trips(rate) {
-            return Some(Reason::FailureRate);
-        }
+    let trips = |rule: Threshold, rate: Option<f64>| rate.is_some_and(|rate| rule.trips(rate));
+    if policy
+        .failure_rate
+        .is_some_and(|rule| trips(rule, figures.failure_rate()))
+    {
+        return Some(Reason::FailureRate);
     }
-    match (policy.slow_call_rate, figures.slow_rate()) {
-        (Some(rule), Some(rate)) if rule.rate.trips(rate) => Some(Reason::SlowCallRate),
-        _ => None,
-    }
+    let slow = policy.slow_call_rate.map(|rule| rule.rate);
+    slow.is_some_and(|rule| trips(rule, figures.slow_rate()))
+        .then_some(Reason::SlowCallRate)
 }

@@ -23,7 +23,7 @@
 //! | `transit`: no look at the probes after the swap | a probe that goes down at the deadline |
 //! | `transit`: a hold that nobody wants any more stays | a trip while a probe comes up |
 //! | `wake_all`: no fence | one who waits for the opening |
-//! | `settle`, `settle_success`: the slot's owner not asked | a failure, a success through an old handle |
+//! | `settle`, `quiet`: the slot's owner not asked | a failure, a success through an old handle |
 //! | `time_left`, `weigh`: the same | an old handle is not refused, is never told |
 //! | `turn`: the same | a slow thread leaves the clock alone |
 //! | `owned`: a number without its owner's tag | a late failure, success, cancellation, refusal |
