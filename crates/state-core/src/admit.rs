@@ -191,7 +191,7 @@ impl Circuit {
     #[inline(never)]
     fn refuse_otherwise(&self, reason: RefusalReason) -> Refused {
         if self.owns() {
-            self.count(Count::Refused);
+            self.count_refused();
         }
         let (word, reason, wait) = match self.weigh(Want::Refusal) {
             Err(No { word, reason, wait }) => (word, reason, wait),
@@ -243,8 +243,15 @@ impl Circuit {
             return None;
         }
         let period = self.period(word)?;
-        self.count(Count::Refused);
+        if self.slot.totals.is_kept() {
+            self.count_refused();
+        }
         Some(self.refused(period, RefusalReason::Open, Some(left)))
+    }
+
+    #[inline(never)]
+    fn count_refused(&self) {
+        self.count(Count::Refused);
     }
 
     #[inline(always)]
