@@ -1,9 +1,9 @@
 //! The one that answers fastest.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::strategy::{Candidates, Strategy};
+use crate::time::nanos;
 
 /// The one whose moving average of latency is least; one that was never tried, or not for `retry_after` (default 10 s), is
 /// tried with one call.
@@ -45,16 +45,23 @@ impl Strategy for LeastLatency {
     }
 
     fn pick(&self, candidates: &Candidates<'_>) -> usize {
-        let quiet = |quiet: Option<Duration>| quiet.unwrap_or(Duration::MAX);
-        let untried = candidates
-            .iter()
-            .filter(|candidate| candidate.in_flight() == 0 && quiet(candidate.quiet()) >= self.retry_after)
-            .min_by_key(|candidate| Reverse(quiet(candidate.quiet())));
-        let fastest = || {
-            candidates
-                .iter()
-                .min_by_key(|candidate| (candidate.latency().unwrap_or(Duration::MAX), candidate.in_flight()))
-        };
-        untried.or_else(fastest).map_or(0, |candidate| candidate.place())
+        let retry_after = nanos(self.retry_after);
+        // Each with what it is the best by.
+        let mut longest_untried: Option<(u64, usize)> = None;
+        let mut fastest: Option<((u64, u32), usize)> = None;
+        for candidate in candidates.iter() {
+            let member = candidate.member;
+            let (in_flight, place) = (candidate.in_flight(), candidate.place());
+            let quiet = member.quiet(candidate.now).unwrap_or(u64::MAX);
+            if in_flight == 0 && quiet >= retry_after && longest_untried.is_none_or(|(longest, _)| quiet > longest) {
+                longest_untried = Some((quiet, place));
+            }
+            let takes = (member.latency().unwrap_or(u64::MAX), in_flight);
+            if fastest.is_none_or(|(least, _)| takes < least) {
+                fastest = Some((takes, place));
+            }
+        }
+        let untried = longest_untried.map(|(_, place)| place);
+        untried.or(fastest.map(|(_, place)| place)).unwrap_or(0)
     }
 }
