@@ -3,12 +3,12 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use health_probe::{HealthLayer, Probe};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use support::Script;
+use support::{Log, Script};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 /// One test after the other: the events of a callsite that two threads come upon at the same time, one of them without a
@@ -93,20 +93,6 @@ fn metrics_work_when_the_recorder_is_installed_after_the_probe_has_begun() {
         "health_probe_duration_seconds{probe=late} 3 recorded",
     ] {
         assert!(lines.iter().any(|seen| seen == line), "{line}: {lines:#?}");
-    }
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

@@ -2,28 +2,16 @@
 //! same time, one of them without a subscriber, may be lost.
 #![cfg(all(feature = "grpc", feature = "tracing"))]
 
-use std::sync::{Arc, Mutex};
+mod support;
+
 use std::time::Duration;
 
 use health_probe::{GrpcProbe, HealthState, Probe};
+use support::Log;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 #[test]
 fn unimplemented_is_warned_of_once() {

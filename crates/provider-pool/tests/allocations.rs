@@ -1,5 +1,7 @@
 //! A call that goes well, and a pick, allocate nothing.
 
+mod support;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::future::{Ready, ready};
@@ -7,10 +9,8 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use provider_pool::{
-    Availability, Candidates, InOrder, LeastInFlight, LeastLatency, PeakEwmaP2c, Provider, ProviderPool, RoundRobin,
-    Strategy, Weighted,
-};
+use provider_pool::{Candidates, Provider, ProviderPool, Strategy};
+use support::strategies;
 use tower::Service;
 
 struct Counting;
@@ -75,21 +75,9 @@ fn pool(providers: usize, strategy: impl Strategy) -> ProviderPool<Instant, &'st
     pool.build().unwrap()
 }
 
-fn all() -> Vec<Box<dyn Strategy>> {
-    vec![
-        Box::new(InOrder),
-        Box::new(RoundRobin::default()),
-        Box::new(Weighted::default()),
-        Box::new(LeastLatency::default()),
-        Box::new(Availability::default()),
-        Box::new(PeakEwmaP2c),
-        Box::new(LeastInFlight::default()),
-    ]
-}
-
 #[test]
 fn a_call_that_goes_well_allocates_nothing() {
-    for strategy in all() {
+    for strategy in strategies() {
         let name = strategy.name();
         let mut pool = pool(3, strategy);
         let mut call = move || {
@@ -105,7 +93,7 @@ fn a_call_that_goes_well_allocates_nothing() {
 #[test]
 fn a_pick_of_3_30_and_300_allocates_nothing() {
     for providers in [3, 30, 300] {
-        for strategy in all() {
+        for strategy in strategies() {
             let name = strategy.name();
             let pool = pool(providers, strategy);
             assert!(pool.pick(Some("gpt-4")).is_some());

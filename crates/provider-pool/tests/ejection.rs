@@ -10,12 +10,9 @@ use std::time::Duration;
 
 use circuit_layer::CircuitLayer;
 use health_probe::{FnProbe, HealthState, Probe, ProbeHandle};
-use provider_pool::{
-    Availability, BoxError, InOrder, LeastInFlight, LeastLatency, NoProvider, PeakEwmaP2c, Provider, ProviderPool,
-    RoundRobin, Strategy, Weighted,
-};
+use provider_pool::{BoxError, InOrder, NoProvider, Provider, ProviderPool, RoundRobin, Strategy};
 use state_core::{Circuit, ManualClock};
-use support::{Scripted, ms, secs};
+use support::{Scripted, ms, secs, strategies};
 use tokio_test::block_on;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
@@ -34,18 +31,6 @@ async fn probe(name: &str, up: bool) -> (ProbeHandle, Arc<AtomicBool>) {
         tokio::time::sleep(ms(1)).await;
     }
     (probe, works)
-}
-
-fn strategies() -> Vec<Box<dyn Strategy>> {
-    vec![
-        Box::new(InOrder),
-        Box::new(RoundRobin::default()),
-        Box::new(Weighted::default()),
-        Box::new(LeastLatency::default()),
-        Box::new(Availability::default()),
-        Box::new(PeakEwmaP2c),
-        Box::new(LeastInFlight::default()),
-    ]
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,22 +13,10 @@ use provider_pool::{
     Weighted,
 };
 use state_core::{Circuit, ManualClock};
-use support::{Scripted, ms, secs};
+use support::{Scripted, ms, secs, strategies};
 use tower::{ServiceBuilder, ServiceExt};
 
 const CALLS: u64 = 100_000;
-
-fn all() -> Vec<Box<dyn Strategy>> {
-    vec![
-        Box::new(InOrder),
-        Box::new(RoundRobin::default()),
-        Box::new(Weighted::default()),
-        Box::new(LeastLatency::default()),
-        Box::new(Availability::default()),
-        Box::new(PeakEwmaP2c),
-        Box::new(LeastInFlight::default()),
-    ]
-}
 
 /// A pool of providers that are named and weighed, all good at once.
 fn weighed(strategy: impl Strategy, weights: &[u32]) -> ProviderPool<Scripted, u64> {
@@ -371,7 +359,7 @@ async fn one_whose_own_layers_refuse_every_call_does_not_attract_them() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_starves_what_was_slow_or_broken_is_tried_again_with_time() {
-    for strategy in all() {
+    for strategy in strategies() {
         if strategy.name() == "in_order" {
             continue;
         }
@@ -407,7 +395,7 @@ async fn nobody_starves_what_was_slow_or_broken_is_tried_again_with_time() {
 
 #[tokio::test(start_paused = true)]
 async fn no_strategy_calls_an_open_provider_but_for_trials() {
-    for strategy in all() {
+    for strategy in strategies() {
         let name = strategy.name();
         let clock = ManualClock::new();
         let circuit = Circuit::builder("a")
@@ -466,7 +454,7 @@ async fn those_that_all_start_slowly_share_as_always() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_start_grows_from_a_tenth_of_the_share_to_all_of_it() {
-    for strategy in all() {
+    for strategy in strategies() {
         let name = strategy.name();
         let (a, b) = (Scripted::good("a", 0), Scripted::good("b", 0));
         let pool = ProviderPool::builder().strategy(strategy).seed(5).slow_start(secs(100));

@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use health_probe::{CheckError, Probe};
@@ -14,7 +14,7 @@ struct Inner {
     checks: AtomicU32,
     running: AtomicU32,
     most: AtomicU32,
-    probes: std::sync::Mutex<Weak<()>>,
+    probes: Mutex<Weak<()>>,
 }
 
 #[derive(Clone)]
@@ -92,5 +92,20 @@ impl Probe for Scripted {
 
     fn target(&self) -> String {
         "script".to_owned()
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+pub struct Log(pub Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }

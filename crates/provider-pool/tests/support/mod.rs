@@ -8,8 +8,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use provider_pool::{BoxError, Provider};
+use provider_pool::{
+    Availability, BoxError, InOrder, LeastInFlight, LeastLatency, PeakEwmaP2c, Provider, RoundRobin, Strategy, Weighted,
+};
 use tower_service::Service;
+
+/// One of each.
+pub fn strategies() -> Vec<Box<dyn Strategy>> {
+    vec![
+        Box::new(InOrder),
+        Box::new(RoundRobin::default()),
+        Box::new(Weighted::default()),
+        Box::new(LeastLatency::default()),
+        Box::new(Availability::default()),
+        Box::new(PeakEwmaP2c),
+        Box::new(LeastInFlight::default()),
+    ]
+}
 
 /// What the n-th call comes to, and after how long.
 type Script = dyn Fn(u64) -> (Duration, Result<(), &'static str>) + Send + Sync;
