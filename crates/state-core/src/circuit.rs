@@ -114,12 +114,10 @@ impl Circuit {
     /// A number in [0, 1), by the generator `SplitMix64` (Steele, Lea and Flood, 2014).
     pub(crate) fn random(&self) -> f64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut z = self
-            .slot
-            .line
-            .seed
-            .fetch_add(STEP, Ordering::Relaxed)
-            .wrapping_add(STEP);
+        let line = &self.slot.line;
+        let drawn = line.draws.add(self.incarnation).wrapping_add(1);
+        let seed = line.seed.load(Ordering::Relaxed);
+        let mut z = drawn.wrapping_mul(STEP).wrapping_add(seed);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64

@@ -21,9 +21,9 @@ impl Owned {
         self.0.swap(tag(incarnation), Ordering::AcqRel);
     }
 
-    /// One more. A full number stays full.
+    /// One more; what it was. A full number stays full, and is said to be; to anybody else it is, too.
     #[inline]
-    pub(crate) fn add(&self, incarnation: u32) {
+    pub(crate) fn add(&self, incarnation: u32) -> u64 {
         let tag = tag(incarnation);
         let mut seen = self.0.load(Ordering::Relaxed);
         // Another's tag makes the difference greater than any value.
@@ -33,10 +33,11 @@ impl Owned {
                 .0
                 .compare_exchange_weak(seen, seen + 1, Ordering::Release, Ordering::Relaxed)
             {
-                Ok(_) => return,
+                Ok(_) => return seen.wrapping_sub(tag),
                 Err(now) => seen = now,
             }
         }
+        MOST
     }
 
     /// `value`, if that is more.
@@ -85,8 +86,7 @@ mod tests {
             number.add(former);
             number.raise(former, 9);
             assert_eq!((number.get(former), number.get(owner)), (0, 0));
-            number.add(owner);
-            number.add(owner);
+            assert_eq!((number.add(owner), number.add(former), number.add(owner)), (0, MOST, 1));
             assert_eq!((number.get(former), number.get(owner)), (0, 2));
             number.raise(owner, 1);
             assert_eq!(number.get(owner), 2);

@@ -45,6 +45,8 @@ pub(crate) struct Line {
     /// The generation for which a `WouldTrip` was sent, plus one.
     pub(crate) would_trip: Owned,
     pub(crate) seed: AtomicU64,
+    /// How many random numbers were drawn.
+    pub(crate) draws: Owned,
     /// What `on_probe` last said: `incarnation (32) | down (1)`.
     pub(crate) probe_down: AtomicU64,
     pub(crate) observed: AtomicBool,
@@ -105,6 +107,7 @@ impl Slot {
                 last_failure: Owned::new(),
                 would_trip: Owned::new(),
                 seed: AtomicU64::new(0),
+                draws: Owned::new(),
                 probe_down: AtomicU64::new(0),
                 observed: AtomicBool::new(false),
                 lost: Owned::new(),
@@ -128,11 +131,12 @@ impl Slot {
         let Line {
             last_failure,
             would_trip,
+            draws,
             lost,
             observer_panics,
             ..
         } = &self.line;
-        for number in [last_failure, would_trip, lost, observer_panics] {
+        for number in [last_failure, would_trip, draws, lost, observer_panics] {
             number.hand_over(incarnation);
         }
         self.totals.hand_over(incarnation);
