@@ -147,7 +147,9 @@ where
         loop {
             let list = shared.list();
             let wanted = self.request.as_ref().and_then(|request| shared.wanted(request));
-            let skip = |member: &Member| self.is_known(member);
+            // Most calls know of none: then the look at each is left out.
+            let some = !self.tried.is_empty() || !self.waiting.is_empty();
+            let skip = |member: &Member| some && self.is_known(member);
             let now = Instant::now();
             let Some(at) = shared.pick(&list.members, wanted, shared.epoch.at(now), skip) else {
                 return if self.waiting.is_empty() {
