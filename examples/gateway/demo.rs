@@ -27,14 +27,15 @@ pub(crate) struct DemoProvider {
 
 impl DemoProvider {
     pub(crate) async fn start(name: &'static str) -> io::Result<Self> {
-        let (listener, address) = server::bind().await?;
+        let port = server::Port::bind().await?;
+        let address = port.address;
         let (fault, seen) = watch::channel(Fault::None);
         let (up, listening) = watch::channel(true);
         let app = routes::routes(routes::Provider {
             name,
             fault: fault.clone(),
         });
-        let server = tokio::spawn(server::serve(listener, address, app, seen, up));
+        let server = tokio::spawn(server::serve(port, app, seen, up));
         Ok(Self {
             name,
             address,

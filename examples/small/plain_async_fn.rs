@@ -27,8 +27,10 @@ async fn ask(circuit: Circuit, port: u16, healed: bool) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // A port that was free a moment ago.
-    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+    // A port that is taken, and nobody listens: connections are refused.
+    let nobody = tokio::net::TcpSocket::new_v4()?;
+    nobody.bind("127.0.0.1:0".parse()?)?;
+    let port = nobody.local_addr()?.port();
 
     let circuit = Circuit::builder("database")
         .consecutive_failures(3)

@@ -1,4 +1,5 @@
 //! What the tests over real sockets share: servers that misbehave on demand.
 
 pub mod flaky;
+pub mod nobody;
 pub mod serve;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use circuit_layer::{Circuit, CircuitLayer, State};
 use fusebox_tests::flaky::{Answer, Flaky};
+use fusebox_tests::nobody::Nobody;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
@@ -40,10 +41,10 @@ async fn ten_broken_streams_count_as_failures() {
 
 #[tokio::test]
 async fn a_refused_connection_is_a_failure() {
-    let server = Flaky::start(Answer::Status(200)).await;
-    let request = request(&server);
-    drop(server);
-    tokio::task::yield_now().await;
+    let nobody = Nobody::here();
+    let request = Request::get(format!("http://{}/", nobody.address))
+        .body(Empty::new())
+        .expect("a valid request");
     let circuit = circuit("hyper-refused", 1);
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let service = ServiceBuilder::new().layer(CircuitLayer::http(circuit)).service(client);

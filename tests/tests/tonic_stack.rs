@@ -1,6 +1,7 @@
 //! A tonic client and a tonic server over real connections.
 
 use circuit_layer::{Circuit, CircuitLayer, State};
+use fusebox_tests::nobody::Nobody;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Code;
@@ -129,11 +130,9 @@ async fn a_tonic_server_behind_an_open_circuit_answers_unavailable_and_keeps_the
 
 #[tokio::test]
 async fn a_dead_server_trips_the_circuit_of_a_tonic_client() {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free loopback port");
-    let address = listener.local_addr().expect("a bound address");
-    drop(listener);
+    let nobody = Nobody::here();
     let circuit = circuit("tonic-dead");
-    let channel = Endpoint::from_shared(format!("http://{address}"))
+    let channel = Endpoint::from_shared(format!("http://{}", nobody.address))
         .expect("a valid address")
         .connect_lazy();
     let mut client = HealthClient::new(

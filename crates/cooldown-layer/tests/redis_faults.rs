@@ -570,11 +570,8 @@ fn over_tls_a_certificate_is_checked() {
     ];
     openssl(&[&sign[..], &["-extfile", &names, "-out", &cert]].concat());
 
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .expect("a port")
-        .port();
-    let tls = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"].map(str::to_owned);
+    let port = server::Port::free();
+    let tls = ["--tls-port", &port.number.to_string(), "--tls-auth-clients", "no"].map(str::to_owned);
     let files = [
         "--tls-cert-file",
         &cert,
@@ -589,7 +586,7 @@ fn over_tls_a_certificate_is_checked() {
     let child = |roots: &str| {
         let child = std::process::Command::new(std::env::current_exe().expect("this test"))
             .args(["--exact", "child_talks_over_tls", "--nocapture"])
-            .env("COOLDOWN_TLS_URL", format!("rediss://127.0.0.1:{port}"))
+            .env("COOLDOWN_TLS_URL", format!("rediss://127.0.0.1:{}", port.number))
             .env("SSL_CERT_FILE", roots)
             .output();
         String::from_utf8_lossy(&child.expect("a child").stdout).into_owned()

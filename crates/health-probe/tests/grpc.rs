@@ -1,6 +1,8 @@
 //! The gRPC probe, against real servers on sockets.
 #![cfg(feature = "grpc")]
 
+mod support;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -198,9 +200,8 @@ async fn any_other_status_is_a_failure() {
 
 #[tokio::test]
 async fn a_server_that_refuses_is_down() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let (_kept, address) = support::refusing();
+    let url = format!("http://{address}");
     for probe in [GrpcProbe::check(&url), GrpcProbe::watch(&url)] {
         failed(&once(probe.builder()).await, "refused");
     }

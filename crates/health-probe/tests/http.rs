@@ -1,6 +1,8 @@
 //! The HTTP probe, against real servers on sockets: sound, refusing, hanging, half-closed, slow and worse ones.
 #![cfg(feature = "http")]
 
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -252,9 +254,8 @@ async fn a_body_without_end_is_cut_at_the_limit() {
 
 #[tokio::test]
 async fn a_server_that_refuses_is_down() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    drop(listener);
+    let (_kept, address) = support::refusing();
+    let url = format!("http://{address}/");
     failed(&once(HttpProbe::get(url).builder()).await, "refused");
 }
 

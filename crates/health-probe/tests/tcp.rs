@@ -20,6 +20,10 @@ async fn a_port_that_listens_is_up_and_one_that_refuses_is_down() {
     assert_eq!(probe.name(), format!("tcp://{address}"));
     assert_eq!(probe.check_now().await.unwrap().state, HealthState::Up);
     drop(server);
+    // So that nobody else listens there next.
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.set_reuseaddr(true).unwrap();
+    taken.bind(address).unwrap();
     let seen = probe.check_now().await.unwrap();
     assert_eq!(
         (seen.state, seen.last_result),

@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -20,20 +20,46 @@ use super::Fault;
 const LAST_CALLS: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(20);
 
-pub(super) async fn bind() -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+/// A free port with a listener, which can be closed and opened again.
+pub(super) struct Port {
+    pub(super) address: SocketAddr,
+    listener: TcpListener,
+    /// Bound, but not listening: on Linux another may bind beside it, as both allow it, and nobody who wants just any port
+    /// is given this one. So the port stays this provider's while connections are refused.
+    kept: Option<TcpSocket>,
+}
+
+impl Port {
+    pub(super) async fn bind() -> io::Result<Self> {
+        let free = (Ipv4Addr::LOCALHOST, 0).into();
+        if !cfg!(target_os = "linux") {
+            let listener = TcpListener::bind(free).await?;
+            let address = listener.local_addr()?;
+            return Ok(Self {
+                address,
+                listener,
+                kept: None,
+            });
+        }
+        let kept = TcpSocket::new_v4()?;
+        kept.set_reuseaddr(true)?;
+        kept.bind(free)?;
+        let address = kept.local_addr()?;
+        Ok(Self {
+            address,
+            listener: TcpListener::bind(address).await?,
+            kept: Some(kept),
+        })
+    }
 }
 
 /// Serves until its task is aborted. `listening` says whether the port is open now.
-pub(super) async fn serve(
-    mut listener: TcpListener,
-    address: SocketAddr,
-    app: Router,
-    mut fault: watch::Receiver<Fault>,
-    listening: watch::Sender<bool>,
-) {
+pub(super) async fn serve(port: Port, app: Router, mut fault: watch::Receiver<Fault>, listening: watch::Sender<bool>) {
+    let Port {
+        address,
+        mut listener,
+        kept: _kept,
+    } = port;
     loop {
         listening.send_replace(true);
         accept(listener, &app, &mut fault, &listening).await;

@@ -1,15 +1,40 @@
 //! A Redis server of the test's own.
 #![allow(dead_code, unreachable_pub)]
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use tokio::net::TcpSocket;
+
 use super::support::Folder;
+
+/// A free loopback port, kept from all but one server, also while that one is away.
+pub struct Port {
+    pub number: u16,
+    /// Bound, but not listening: on Linux a server may bind beside it, as both allow it, and nobody who wants just any port
+    /// is given this one.
+    _kept: Option<TcpSocket>,
+}
+
+impl Port {
+    pub fn free() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("an option that is known");
+        socket
+            .bind("127.0.0.1:0".parse().expect("an address"))
+            .expect("a free port");
+        let number = socket.local_addr().expect("bound").port();
+        Self {
+            number,
+            _kept: cfg!(target_os = "linux").then_some(socket),
+        }
+    }
+}
 
 pub struct Server {
     child: Option<Child>,
     pub port: u16,
+    _port: Port,
     args: Vec<String>,
     folder: Folder,
 }
@@ -17,14 +42,12 @@ pub struct Server {
 impl Server {
     /// Starts `redis-server` on a free loopback port and waits until it answers.
     pub fn start(args: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("a free port")
-            .port();
+        let port = Port::free();
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         let mut server = Self {
             child: None,
-            port,
+            port: port.number,
+            _port: port,
             args,
             folder: Folder::new(),
         };

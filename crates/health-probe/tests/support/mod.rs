@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use health_probe::{CheckError, Probe};
+#[cfg(any(feature = "http", feature = "grpc", feature = "tcp"))]
+use tokio::net::TcpSocket;
 
 #[derive(Default)]
 struct Inner {
@@ -108,4 +110,13 @@ impl std::io::Write for Log {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// An address that refuses connections while the socket is kept: it is taken, and nobody listens.
+#[cfg(any(feature = "http", feature = "grpc", feature = "tcp"))]
+pub fn refusing() -> (TcpSocket, std::net::SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
