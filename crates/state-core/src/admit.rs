@@ -242,7 +242,8 @@ impl Circuit {
         if left == 0 {
             return None;
         }
-        let period = self.period(word)?;
+        let generation = word.generation();
+        let period = self.slot.records[(generation & 1) as usize].read_confirmed(generation)?;
         if self.slot.totals.is_kept() {
             self.count_refused();
         }

@@ -7,7 +7,8 @@
 //! Each word is `generation (22) | CONFIRMED (1) | value (41)`. A preparer writes over what it found only while the
 //! state word still shows generation g - 1, and never over a confirmed word of g; if it lost the race meanwhile, the
 //! word it wants to replace has changed, since a confirmed word differs from an unconfirmed one. Several may prepare g
-//! with different reasons; the winner's confirmation has the last word.
+//! with different reasons; the winner's confirmation has the last word. A reader who comes before it looks again a number
+//! of times, then goes by what stands there: it waits for nobody.
 
 use core::array;
 
@@ -16,9 +17,13 @@ use crate::state::Reason;
 use crate::sync::{AtomicU64, Ordering};
 
 const TAG_AT: u32 = 42;
-const CONFIRMED: u64 = 1 << 41;
+const CONFIRMED_AT: u32 = 41;
+const CONFIRMED: u64 = 1 << CONFIRMED_AT;
 const VALUE: u64 = CONFIRMED - 1;
 const MAX_LEVEL: u64 = (1 << 12) - 1;
+
+/// How often who reads looks again for a confirmation. The model checker goes through both cases with none.
+const PATIENCE: u32 = if cfg!(fusebox_loom) { 0 } else { 100 };
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,17 @@ impl Period {
             self.figures.slow,
         ]
         .map(|value| value.min(VALUE))
+    }
+
+    #[inline]
+    fn of([since, info, calls, failures, slow]: [u64; 5]) -> Self {
+        Self {
+            since,
+            reason: Reason::from_code(info & 31),
+            level: (info >> 5) & MAX_LEVEL,
+            streak: info >> 17,
+            figures: Figures { calls, failures, slow },
+        }
     }
 }
 
@@ -106,22 +122,46 @@ impl Record {
 
     /// What the record says of `generation`; `None` when it is another's by now.
     pub(crate) fn read(&self, generation: u64) -> Option<Period> {
+        self.read_confirmed(generation)
+            .or_else(|| self.read_unconfirmed(generation))
+    }
+
+    /// The same, and `None` also before it is confirmed.
+    #[inline]
+    pub(crate) fn read_confirmed(&self, generation: u64) -> Option<Period> {
+        let confirmed = (generation << 1) | 1;
         let mut others = 0;
-        let [since, info, calls, failures, slow] = array::from_fn(|at| {
+        let words = array::from_fn(|at| {
             let seen = self.0[at].load(Ordering::Acquire);
-            others |= (seen >> TAG_AT) ^ generation;
+            others |= (seen >> CONFIRMED_AT) ^ confirmed;
             seen & VALUE
         });
-        if others != 0 {
-            return None;
+        (others == 0).then(|| Period::of(words))
+    }
+
+    /// The generation has begun, or is another by now, and who began it has not confirmed the record yet: a matter of a few
+    /// instructions, unless its thread sleeps between them. Then the words may be those of several who prepared it, and
+    /// what is said is put right so far that it makes sense.
+    #[cold]
+    #[inline(never)]
+    fn read_unconfirmed(&self, generation: u64) -> Option<Period> {
+        let mut patience = PATIENCE;
+        loop {
+            let seen: [u64; 5] = array::from_fn(|at| self.0[at].load(Ordering::Acquire));
+            if seen.iter().any(|word| word >> TAG_AT != generation) {
+                return None;
+            }
+            let confirmed = seen.iter().all(|word| word & CONFIRMED != 0);
+            if confirmed || patience == 0 {
+                let period = Period::of(seen.map(|word| word & VALUE));
+                let Figures { calls, failures, slow } = period.figures;
+                let calls = calls.max(failures).max(slow);
+                let figures = Figures { calls, failures, slow };
+                return Some(Period { figures, ..period });
+            }
+            patience -= 1;
+            core::hint::spin_loop();
         }
-        Some(Period {
-            since,
-            reason: Reason::from_code(info & 31),
-            level: (info >> 5) & MAX_LEVEL,
-            streak: info >> 17,
-            figures: Figures { calls, failures, slow },
-        })
     }
 }
 
@@ -153,6 +193,32 @@ mod tests {
         assert!(!record.prepare(4, period(Reason::Ewma), || true));
         assert_eq!(record.read(4), Some(period(Reason::FailureRate)));
         assert_eq!(record.read(2), None);
+    }
+
+    #[test]
+    fn what_two_have_prepared_in_part_each_is_never_more_failures_than_calls() {
+        let record = Record::new(2, period(Reason::Built));
+        assert!(record.prepare(4, period(Reason::FailureRate), || true));
+        let few = Figures {
+            calls: 5,
+            failures: 1,
+            slow: 0,
+        };
+        let other = Period {
+            figures: few,
+            ..period(Reason::Ewma)
+        };
+        let steps = core::cell::Cell::new(0);
+        let at_most_three = || {
+            steps.set(steps.get() + 1);
+            steps.get() <= 3
+        };
+        assert!(!record.prepare(4, other, at_most_three));
+        // And the first of them won, but has not confirmed it yet.
+        let seen = record.read(4).unwrap().figures;
+        assert_eq!((seen.calls, seen.failures, seen.slow), (62, 62, 7));
+        record.confirm(4, period(Reason::FailureRate));
+        assert_eq!(record.read(4), Some(period(Reason::FailureRate)));
     }
 
     #[test]
