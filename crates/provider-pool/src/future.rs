@@ -31,7 +31,7 @@ pin_project! {
     /// # Panics
     ///
     /// When it is polled after it has answered; when a provider's call panics, which counts as a failure; when a hook or
-    /// strategy panics.
+    /// strategy panics; outside a tokio runtime with timers, when a call with a deadline is begun or nobody is ready.
     #[must_use = "futures do nothing unless they are polled"]
     pub struct PoolFuture<S, Req, A>
     where
@@ -72,7 +72,11 @@ where
     attempts: u32,
     tried: Vec<(Arc<Member>, Out)>,
     waiting: Vec<(Arc<Member>, S)>,
+    /// While some are waited for.
+    wait_until: Option<Instant>,
     last: Option<Last<S::Response, S::Error>>,
+    /// Who failed last, if another is to be asked.
+    from: Option<(Arc<Member>, Came)>,
 }
 
 /// The clock is read for the start of a call only where it has an end.
@@ -80,6 +84,8 @@ where
 struct Deadline {
     began: Instant,
     at: Instant,
+    /// Whether it is the pool's, not one that the request brought.
+    of_pool: bool,
 }
 
 /// The answer of the provider that was asked last, for when there is no other.
@@ -107,7 +113,11 @@ where
         let deadline = if asked.is_some() || shared.rules.within.is_some() {
             let began = Instant::now();
             let latest = shared.rules.within.and_then(|within| began.checked_add(within));
-            earlier(latest, asked).map(|at| Deadline { began, at })
+            earlier(latest, asked).map(|at| Deadline {
+                began,
+                at,
+                of_pool: latest == Some(at),
+            })
         } else {
             None
         };
@@ -123,13 +133,17 @@ where
                 attempts: 0,
                 tried: Vec::new(),
                 waiting: Vec::new(),
+                wait_until: None,
                 last: None,
+                from: None,
             },
         }
     }
 }
 
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
@@ -201,7 +215,18 @@ where
         }
     }
 
-    /// Those that were not ready, once more. `None` while none is.
+    fn waits_on(&self) -> bool {
+        self.wait_until.is_none_or(|until| Instant::now() < until)
+    }
+
+    /// When to look at all of them again, while some are waited for: a place may have come free, a circuit have closed,
+    /// a provider have been added.
+    fn next_look(&self) -> Instant {
+        let next = Instant::now() + LOOK_AGAIN;
+        self.wait_until.map_or(next, |until| next.min(until))
+    }
+
+    /// Those that were not ready, once more, then those that could not be asked before. `None` while none is.
     fn wait(&mut self, cx: &mut Context<'_>) -> Option<Step<S>> {
         let list = self.shared.list();
         for (member, service) in mem::take(&mut self.waiting) {
@@ -220,10 +245,10 @@ where
                 return Some(step);
             }
         }
-        if self.waiting.is_empty() {
-            Some(Step::Nobody)
-        } else {
-            None
+        self.tried.retain(|(_, out)| matches!(out, Out::Failed | Out::Refused));
+        match self.next(cx) {
+            Step::Wait => None,
+            step => Some(step),
         }
     }
 
@@ -265,8 +290,15 @@ where
             return true;
         }
         self.tried.push((Arc::clone(&member), out));
-        observe::failover(&member, came);
+        self.from = Some((member, came));
         false
+    }
+
+    /// Whether the provider that is being asked has had all the time that the pool allows: then it has failed. A request may
+    /// be in any hurry, and others may have used the time up.
+    fn had_all_the_time(&self) -> bool {
+        let first = self.tried.is_empty() && self.wait_until.is_none();
+        first && self.deadline.is_some_and(|deadline| deadline.of_pool)
     }
 
     fn is_late(&self) -> bool {
@@ -337,6 +369,11 @@ where
                             return Poll::Pending;
                         };
                         ready!(alarm.poll(cx));
+                        if course.waits_on() {
+                            // Time to look at all of them again.
+                            this.alarm.set(Some(sleep_until(course.next_look())));
+                            continue;
+                        }
                         let late = course.is_late();
                         this.state.set(State::Over);
                         return Poll::Ready(course.end(late, None));
@@ -352,6 +389,9 @@ where
                         };
                         ready!(alarm.poll(cx));
                         let member = attempt.as_ref().and_then(Attempt::member).map(Arc::clone);
+                        if let Some(late) = attempt.take_if(|_| course.had_all_the_time()) {
+                            drop(late.settle(Came::Failed));
+                        }
                         this.state.set(State::Over);
                         course.last = None;
                         return Poll::Ready(course.end(true, member.as_ref()));
@@ -373,8 +413,8 @@ where
                 }
                 Step::Wait => {
                     let within = Instant::now().checked_add(course.shared.rules.ready_within);
-                    let until = earlier(within, course.deadline.map(|deadline| deadline.at));
-                    this.alarm.set(until.map(sleep_until));
+                    course.wait_until = earlier(within, course.deadline.map(|deadline| deadline.at));
+                    this.alarm.set(Some(sleep_until(course.next_look())));
                     this.state.set(State::Waiting);
                 }
                 Step::Ask(mut service, mut attempt) => {
@@ -383,6 +423,9 @@ where
                     course.request = course.copy(&request);
                     // The answer before this one is not needed any more: what it holds is given back.
                     course.last = None;
+                    if let Some((member, came)) = course.from.take() {
+                        observe::failover(&member, came);
+                    }
                     attempt.ask();
                     let (call, attempt) = attempt.during(|| service.call(request));
                     this.alarm.set(course.deadline.map(|deadline| sleep_until(deadline.at)));

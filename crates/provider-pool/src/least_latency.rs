@@ -52,8 +52,11 @@ impl Strategy for LeastLatency {
         for candidate in candidates.iter() {
             let member = candidate.member;
             let (in_flight, place) = (candidate.in_flight(), candidate.place());
-            let quiet = member.quiet(candidate.now).unwrap_or(u64::MAX);
-            if in_flight == 0 && quiet >= retry_after && longest_untried.is_none_or(|(longest, _)| quiet > longest) {
+            let known = member.quiet(candidate.now);
+            let quiet = known.unwrap_or(u64::MAX);
+            // Somebody is about to ask one that was never asked.
+            let taken = known.is_none() && in_flight > 0;
+            if !taken && quiet >= retry_after && longest_untried.is_none_or(|(longest, _)| quiet > longest) {
                 longest_untried = Some((quiet, place));
             }
             let takes = (member.latency().unwrap_or(u64::MAX), in_flight);

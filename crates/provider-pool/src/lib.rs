@@ -49,7 +49,7 @@
 //! | forced open, open, half-open | its [circuit](Provider::circuit) refuses; trials go through |
 //! | down | its [health](Provider::health) probe says so, unless [too many](PoolBuilder::max_ejected) are out |
 //! | full | as many calls are in flight as its [limit](Provider::limit) allows |
-//! | not ready | its service's `poll_ready` is pending; when nobody else is left, a call waits for the first that gets ready, up to [`ready_within`](PoolBuilder::ready_within) |
+//! | not ready | its service's `poll_ready` is pending; when nobody else is left, a call waits for the first that gets ready, or that can be asked again, up to [`ready_within`](PoolBuilder::ready_within) |
 //!
 //! When nobody is left the call ends with [`NoProvider`], which says of each why; or with a response, see
 //! [`on_refused`](ProviderPool::on_refused) and `ProviderPool::http`.

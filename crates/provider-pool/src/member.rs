@@ -49,7 +49,7 @@ pub(crate) struct Member {
     peak: AtomicU64,
     /// In parts of [`ONE`].
     failure_rate: AtomicU64,
-    /// When the last call ended, whatever it came to; 0 for never.
+    /// When the last call began or ended, whatever it came to; 0 for never.
     last: AtomicU64,
     /// When something was last learned from one; 0 for never.
     learned: AtomicU64,
@@ -195,6 +195,15 @@ impl Member {
         (self.in_flight.load(Ordering::Relaxed) >= self.limit).then_some(Out::Full)
     }
 
+    /// Why it may not be asked, where a pick said that it may not and a look afterwards finds no reason.
+    pub(crate) fn out_after_all(&self) -> Out {
+        match self.circuit {
+            // A ramp's next draw may come out otherwise.
+            Some(circuit) if circuit.state() == State::HalfOpen => Out::Ramp,
+            _ => Out::NotReady,
+        }
+    }
+
     fn is_down(&self) -> bool {
         self.health
             .as_ref()
@@ -210,8 +219,13 @@ impl Member {
                 }
                 false
             }
-            // Trials decide first.
-            _ if self.circuit.is_some_and(|circuit| circuit.state() == State::HalfOpen) => false,
+            // Trials decide first. It was open, though perhaps no call came by then.
+            _ if self.circuit.is_some_and(|circuit| circuit.state() == State::HalfOpen) => {
+                if !self.out.load(Ordering::Relaxed) {
+                    self.out.store(true, Ordering::Relaxed);
+                }
+                false
+            }
             // Of those who see it at once, one begins its slow start.
             _ if self.out.load(Ordering::Relaxed) && self.out.swap(false, Ordering::Relaxed) => {
                 self.back.store(now, Ordering::Relaxed);
@@ -250,7 +264,7 @@ impl Member {
         rate as f64 / ONE as f64
     }
 
-    /// How long no call has ended; `None` when none ever has.
+    /// How long no call has begun or ended; `None` when none ever has.
     pub(crate) fn quiet(&self, now: u64) -> Option<u64> {
         match self.last.load(Ordering::Relaxed) {
             0 => None,
@@ -391,6 +405,9 @@ impl Attempt {
     /// The provider gets the request now.
     pub(crate) fn ask(&mut self) {
         self.asked = true;
+        if let Some(member) = self.member() {
+            member.last.fetch_max(self.epoch.at(self.started), Ordering::Relaxed);
+        }
     }
 
     /// Runs what may panic: then it has failed.

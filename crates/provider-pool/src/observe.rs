@@ -75,6 +75,22 @@ pub(crate) fn unserved(unserved: &Unserved) {
     let _ = unserved;
 }
 
+/// A provider has left: its gauges tell of nobody.
+pub(crate) fn gone(member: &Member) {
+    #[cfg(feature = "metrics")]
+    for gauge in [
+        "provider_available",
+        "provider_in_flight",
+        "provider_share",
+        "provider_failure_rate",
+        "provider_latency_seconds",
+    ] {
+        let name = metrics::SharedString::from(Arc::clone(&member.name));
+        metrics::gauge!(gauge, "provider" => name).set(0.0);
+    }
+    let _ = member;
+}
+
 /// A provider may be asked again.
 pub(crate) fn back(name: &str) {
     #[cfg(feature = "tracing")]

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::build_error::BuildError;
+use crate::future::earlier;
 use crate::least_latency::LeastLatency;
 use crate::pool::ProviderPool;
 use crate::provider::Provider;
@@ -137,12 +138,21 @@ where
 
     /// Until when a request must have been answered. An attempt that is under way by then is dropped, and the call ends
     /// with [`DeadlinePassed`](crate::DeadlinePassed); no other is begun.
-    pub fn deadline(mut self, deadline: impl Fn(&Req) -> Option<Instant> + Send + Sync + 'static) -> Self {
-        self.hooks.deadline = Some(Box::new(deadline));
+    ///
+    /// Of several deadlines, as of one set here and one that an HTTP request brings, the earliest counts.
+    pub fn deadline(mut self, deadline: impl Fn(&Req) -> Option<Instant> + Send + Sync + 'static) -> Self
+    where
+        Req: 'static,
+    {
+        self.hooks.deadline = Some(match self.hooks.deadline.take() {
+            None => Box::new(deadline),
+            Some(other) => Box::new(move |request| earlier(deadline(request), other(request))),
+        });
         self
     }
 
-    /// The same for every request: so long after the call, with all its attempts; 1 ms to 365 days.
+    /// The same for every request: so long after the call, with all its attempts; 1 ms to 365 days. A provider that has had
+    /// all of this time, and has not answered, has failed; one that is cut off by a deadline otherwise has been given up.
     pub fn within(mut self, time: Duration) -> Self {
         self.rules.within = Some(time);
         self
@@ -157,8 +167,8 @@ where
         self
     }
 
-    /// When more than this share of the providers that serve what is wanted would be out by an open circuit or a health
-    /// probe, health probes are not heeded: better to ask one that may be down than none. In [0, 1], 1 is never.
+    /// When more than this share of the providers that serve what is wanted would be out by a circuit that refuses or a
+    /// health probe, health probes are not heeded: better to ask one that may be down than none. In [0, 1], 1 is never.
     ///
     /// What an operator said stands, and a provider whose circuit refuses stays out too, for it would refuse the call; so
     /// this helps where a probe is given with [`health`](Provider::health) and does not hold the circuit open.

@@ -11,6 +11,7 @@ use crate::answer::{AsError, Respond};
 use crate::build_error::BuildError;
 use crate::error::Unserved;
 use crate::member::{Making, Member};
+use crate::observe;
 use crate::policy::PoolBuilder;
 use crate::provider::{Provider, check_weight};
 use crate::shared::{List, Shared};
@@ -156,7 +157,7 @@ where
         Ok(())
     }
 
-    /// Takes a provider out. Calls that are under way there go on to their end. Whether there was one of that name.
+    /// Takes a provider out: no call begins there any more, those that are under way go on to their end. Whether there was one of that name.
     pub fn remove(&self, name: &str) -> bool
     where
         S: Clone,
@@ -168,8 +169,11 @@ where
         };
         let mut members = list.members.clone();
         let mut services = list.services.clone();
-        // Who waits for it to be idle is told when its last call ends.
-        members.remove(at);
+        // Who waits for it to be idle is told when its last call ends. Who has picked it already, or waits for it to be
+        // ready, leaves it; SeqCst: see `Member::enter`.
+        let removed = members.remove(at);
+        removed.draining.store(true, Ordering::SeqCst);
+        observe::gone(&removed);
         services.remove(at);
         self.shared.replace(List { members, services }, &changing);
         true

@@ -95,6 +95,10 @@ impl<S> Provider<S> {
     /// # Ok::<(), state_core::BuildError>(())
     /// ```
     ///
+    /// Where the policy closes by a ramp, gate the layer with `CircuitLayer::gate`: pool and layer draw each for itself
+    /// whether a call goes through, and a layer that is gated says no before it has the request, so that another provider
+    /// gets it.
+    ///
     /// When a provider has failed ten times and its circuit has seen nothing, the feature `tracing` tells of it once.
     pub fn circuit(mut self, circuit: Circuit) -> Self {
         self.circuit = Some(circuit);

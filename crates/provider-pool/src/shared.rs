@@ -262,7 +262,9 @@ where
         known: impl Fn(&Member) -> Option<Out>,
     ) -> NoProvider {
         let excluded = members.iter().map(|member| {
-            let out = known(member).or_else(|| member.out(wanted)).unwrap_or(Out::NotReady);
+            let out = known(member)
+                .or_else(|| member.out(wanted))
+                .unwrap_or_else(|| member.out_after_all());
             Excluded {
                 name: Arc::clone(&member.name),
                 why: out.of(member),
@@ -278,5 +280,5 @@ fn counts(out: Option<Out>) -> bool {
 }
 
 fn is_ejected(out: Option<Out>) -> bool {
-    matches!(out, Some(Out::Open | Out::Down))
+    matches!(out, Some(Out::Open | Out::TrialsBusy | Out::Ramp | Out::Down))
 }

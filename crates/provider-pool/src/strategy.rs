@@ -170,7 +170,7 @@ impl<'a> Candidate<'a> {
         self.member.failure_rate(self.now)
     }
 
-    /// How long no call has ended, whatever it came to; `None` if none ever has.
+    /// How long no call has begun or ended, whatever it came to; `None` if none ever has.
     pub fn quiet(&self) -> Option<Duration> {
         self.member.quiet(self.now).map(Duration::from_nanos)
     }

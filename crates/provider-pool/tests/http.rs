@@ -301,3 +301,25 @@ mod futures_stream {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_a_deadline_of_the_pools_and_one_that_the_request_brings_the_earlier_counts() {
+    let hung = service_fn(async |_: Request<Full<Bytes>>| {
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    for (own, took) in [(None, 2), (Some(1), 1), (Some(3), 2)] {
+        let pool = ProviderPool::http()
+            .provider(Provider::new("a", hung))
+            .deadline(move |_| own.map(|own| Instant::now() + Duration::from_secs(own)))
+            .build()
+            .unwrap();
+        let mut request = Request::new(Full::<Bytes>::default());
+        request
+            .extensions_mut()
+            .insert(Deadline(Instant::now() + Duration::from_secs(2)));
+        let began = Instant::now();
+        assert_eq!(pool.oneshot(request).await.unwrap().status(), 504);
+        assert_eq!(began.elapsed(), Duration::from_secs(took));
+    }
+}

@@ -44,7 +44,7 @@ async fn metrics_work_when_the_recorder_is_installed_after_the_pool_was_built_an
         (
             "provider_failovers_total",
             &[("provider", "a"), ("reason", "failed")],
-            4.0,
+            3.0,
         ),
         ("provider_unserved_total", &[("reason", "no_provider")], 1.0),
         ("provider_available", &[("provider", "a")], 0.0),
