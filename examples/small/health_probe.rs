@@ -23,13 +23,10 @@ async fn main() -> Result<(), BoxError> {
     .healthy_after(1)
     .drives(circuit)
     .spawn()?;
-    let mut health = probe.watch();
 
-    println!(
-        "the probe says {}, the circuit is {}",
-        health.changed().await?,
-        circuit.state()
-    );
+    let first = probe.check_now().await?;
+    println!("the probe says {}, the circuit is {}", first.state, circuit.state());
+    let mut health = probe.watch(); // from what it says now on
 
     works.store(false, Ordering::Relaxed);
     println!(
