@@ -29,7 +29,7 @@ pub(crate) struct Control {
 /// let health = disk.health(); // for layers, pools and pages
 /// assert_eq!(health.state(), HealthState::Unknown);
 ///
-/// assert_eq!(disk.watch().changed().await?, HealthState::Up);
+/// assert_eq!(disk.check_now().await?.state, HealthState::Up);
 /// disk.pause();
 /// assert!(disk.snapshot().paused);
 /// disk.resume();

@@ -34,7 +34,7 @@
 //!     .layer(HealthLayer::new(probe.health()))
 //!     .service(service_fn(async |query: &'static str| Ok::<_, BoxError>(query.len())));
 //!
-//! probe.watch().changed().await?;
+//! probe.check_now().await?;
 //! match service.oneshot("how are you?").await {
 //!     Ok(answer) => println!("{answer}"),
 //!     // probe "search" says down: no route to host (1 failure in a row); next check in 10.0 s

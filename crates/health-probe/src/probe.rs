@@ -36,7 +36,7 @@ use crate::policy::ProbeBuilder;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let disk = FreeSpace { at_least: 1 << 30 }.named("disk").every(Duration::from_secs(60)).spawn()?;
-/// disk.watch().changed().await?;
+/// disk.check_now().await?;
 /// assert_eq!(disk.state(), HealthState::Up);
 /// # Ok(()) }
 /// ```
